@@ -1,0 +1,169 @@
+"""A 4D-STEM scan: lazy patterns and what is known about how they were taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class LazyArray(Protocol):
+    """What an array must offer to be scanned: h5py datasets, memory maps, dask and numpy arrays do."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    def __getitem__(self, key: Any, /) -> Any: ...  # noqa: D105
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How a scan was taken; ``None`` where it is not known.
+
+    Attributes
+    ----------
+    voltage_kV, convergence_mrad, mrad_per_px, scan_step_A, thickness_nm : float, optional
+    material, zone_axis : str, optional
+    rotation_deg : float
+        Turn a detector vector counter-clockwise by this to bring it into the frame
+        of the scan image; after `flip`.
+    flip : bool
+        The detector rows run against the scan rows (mirror up-down before turning).
+    crystal_angle_deg : float
+        Angle of the crystal's first in-plane <100> axis against increasing scan
+        columns, counter-clockwise on the screen.
+    """
+
+    voltage_kV: float | None = None
+    convergence_mrad: float | None = None
+    mrad_per_px: float | None = None
+    scan_step_A: float | None = None
+    thickness_nm: float | None = None
+    material: str | None = None
+    zone_axis: str | None = None
+    rotation_deg: float = 0.0
+    flip: bool = False
+    crystal_angle_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("voltage_kV", "convergence_mrad", "mrad_per_px", "scan_step_A", "thickness_nm"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise ValueError(f"{name} is {value}; it must be a positive number")
+        for name in ("rotation_deg", "crystal_angle_deg"):
+            if not np.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be a number of degrees")
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the quantities that are not known."""
+        return tuple(name for name, value in asdict(self).items() if value is None)
+
+
+@dataclass(frozen=True)
+class Scan4D:
+    """A scan of diffraction patterns, read only where asked.
+
+    Attributes
+    ----------
+    data : LazyArray, shape (scan_y, scan_x, det_y, det_x)
+    calibration : Calibration
+    name : str
+        For titles and messages.
+    path : Path, optional
+        File or folder the data come from.
+    dataset : str, optional
+        Place inside the file.
+    closer : callable
+        Releases the file.
+
+    Raises
+    ------
+    ValueError
+        If `data` is not four-dimensional, has an empty axis or holds no real numbers.
+    """
+
+    data: LazyArray
+    calibration: Calibration = field(default_factory=Calibration)
+    name: str = "scan"
+    path: Path | None = None
+    dataset: str | None = None
+    closer: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.data.shape)
+        if len(shape) != 4:
+            raise ValueError(
+                f"{self.name} has shape {shape}; a 4D scan has the four axes (scan_y, scan_x, det_y, det_x)"
+            )
+        if min(shape) == 0:
+            raise ValueError(f"{self.name} has shape {shape}; every axis must hold at least one element")
+        if np.dtype(self.data.dtype).kind not in "buif":
+            raise ValueError(f"{self.name} holds {self.data.dtype}; patterns must be real numbers")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(scan_y, scan_x, det_y, det_x)``."""
+        scan_y, scan_x, det_y, det_x = self.data.shape
+        return scan_y, scan_x, det_y, det_x
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """``(scan_y, scan_x)``."""
+        return self.shape[:2]
+
+    @property
+    def detector_shape(self) -> tuple[int, int]:
+        """``(det_y, det_x)``."""
+        return self.shape[2:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the stored numbers."""
+        return np.dtype(self.data.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Size when unpacked."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.number]:
+        """Return the patterns of a block of scan positions, shape (rows, columns, det_y, det_x)."""
+        return np.asarray(self.data[rows, columns])
+
+    def pattern(self, row: int, column: int) -> NDArray[np.number]:
+        """Return one pattern, shape (det_y, det_x)."""
+        return np.asarray(self.data[row, column])
+
+    def blocks(self, max_bytes: int = 64 * 2**20) -> Iterator[tuple[slice, slice]]:
+        """Yield blocks of whole rows, or parts of one row, that unpack to at most `max_bytes`."""
+        scan_y, scan_x, det_y, det_x = self.shape
+        pattern = det_y * det_x * self.dtype.itemsize
+        columns = int(np.clip(max_bytes // pattern, 1, scan_x))
+        rows = int(np.clip(max_bytes // (pattern * scan_x), 1, scan_y))
+        for row in range(0, scan_y, rows):
+            for column in range(0, scan_x, columns):
+                yield slice(row, min(row + rows, scan_y)), slice(column, min(column + columns, scan_x))
+
+    def calibrated(self, **changes: Any) -> Scan4D:
+        """Return the scan with some calibration values replaced; ``None`` leaves a value as it is."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, calibration=replace(self.calibration, **given))
+
+    def close(self) -> None:
+        """Release the file."""
+        self.closer()
+
+    def __enter__(self) -> Scan4D:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,162 @@
+"""The result of a run: maps over the scan with their provenance, as one HDF5 file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT: Final = "napari-polarmap result"
+FORMAT_VERSION: Final = 1
+
+_DTYPES: Final[dict[str, type[np.generic]]] = {
+    "direction": np.uint8,
+    "probability": np.float32,
+    "angle_deg": np.float32,
+    "confidence": np.float32,
+    "irregularity": np.float32,
+    "irregular": np.bool_,
+    "misclassified": np.bool_,
+    "com_px": np.float32,
+    "domain": np.uint8,
+    "virtual_image": np.float32,
+    "window_cells": np.float32,
+}
+_TRAILING: Final = {"probability": (8,), "com_px": (2,)}
+_OPTIONAL: Final = ("misclassified", "virtual_image", "window_cells")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PolarizationMap:
+    """Maps of one run; every array begins with the axes ``(scan_y, scan_x)``.
+
+    Attributes
+    ----------
+    direction : ndarray of uint8
+        Class from the single pattern or pooled window asked for; 255 undefined.
+    probability : ndarray of float32, shape (scan_y, scan_x, 8)
+        Sums to 1; NaN where undefined.
+    angle_deg : ndarray of float32
+        Counter-clockwise on the screen, frame of the scan image; NaN where undefined.
+    confidence : ndarray of float32
+        Probability that `direction` is right, 0 to 1.
+    irregularity : ndarray of float32
+        Higher = departs more from the lattice-periodic expectation.
+    irregular : ndarray of bool
+        Irregularity above the stated false-discovery rate.
+    com_px : ndarray of float32, shape (scan_y, scan_x, 2)
+        Centre of mass ``(y, x)`` in detector pixels.
+    domain : ndarray of uint8
+        The direction to publish, walls kept sharp; 255 undefined.
+    misclassified : ndarray of bool, optional
+        Prediction differs from the reference; only with a reference.
+    virtual_image : ndarray of float32, optional
+        Counts inside the direct disk.
+    window_cells : ndarray of float32, optional
+        Width of the window behind `domain`, in unit cells.
+    provenance : dict
+        What is needed to repeat the run; plain JSON values.
+
+    Raises
+    ------
+    ValueError
+        If the maps differ in shape.
+    """
+
+    direction: NDArray[np.uint8]
+    probability: NDArray[np.float32]
+    angle_deg: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    irregularity: NDArray[np.float32]
+    irregular: NDArray[np.bool_]
+    com_px: NDArray[np.float32]
+    domain: NDArray[np.uint8]
+    misclassified: NDArray[np.bool_] | None = None
+    virtual_image: NDArray[np.float32] | None = None
+    window_cells: NDArray[np.float32] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, array in self.arrays().items():
+            expected = (*self.scan_shape, *_TRAILING.get(name, ()))
+            if array.shape != expected:
+                raise ValueError(f"map {name!r} has shape {array.shape}; {expected} fits")
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """``(scan_y, scan_x)``."""
+        rows, columns = self.direction.shape
+        return rows, columns
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the maps that are present, by name."""
+        return {
+            entry.name: value
+            for entry in fields(self)
+            if entry.name != "provenance" and (value := getattr(self, entry.name)) is not None
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result to `path`, under a temporary name until it is whole.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written; an existing file is left as it was.
+        """
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with h5py.File(partial, "w") as file:
+                file.attrs["format"] = FORMAT
+                file.attrs["format_version"] = FORMAT_VERSION
+                file.attrs["complete"] = True
+                for name, array in self.arrays().items():
+                    file.create_dataset(
+                        name, data=array.astype(_DTYPES[name], copy=False), compression="gzip", shuffle=True
+                    )
+                file["provenance"] = json.dumps(self.provenance, indent=1, sort_keys=True)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> PolarizationMap:
+        """Read a result file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no result of ours, of a newer format, or not whole.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+        try:
+            with h5py.File(path, "r") as file:
+                if file.attrs.get("format") != FORMAT:
+                    raise ValueError(f"{path}: not a napari-polarmap result file")
+                if int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
+                    raise ValueError(
+                        f"{path}: result format {file.attrs['format_version']} is newer than this program reads "
+                        f"({FORMAT_VERSION}); update napari-polarmap"
+                    )
+                if not file.attrs.get("complete", False):
+                    raise ValueError(f"{path}: the run that writes this result has not finished")
+                names = [name for name in _DTYPES if name in file or name not in _OPTIONAL]
+                arrays = {name: np.asarray(file[name][()], dtype=_DTYPES[name]) for name in names}
+                provenance = json.loads(file["provenance"].asstr()[()])
+        except KeyError as error:
+            raise ValueError(f"{path}: a map is missing from the result file ({error})") from None
+        except OSError as error:
+            raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None
+        return cls(**arrays, provenance=provenance)
