@@ -59,6 +59,13 @@ class SquareOperation:
         turned = (4 - direction.astype(np.int64) if self.mirror else direction.astype(np.int64)) + 2 * self.quarter_turns
         return np.where(direction == UNDEFINED, UNDEFINED, turned % N_DIRECTIONS).astype(np.uint8)
 
+    def vectors(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Apply to ``(y, x)`` vectors on the last axis."""
+        y, x = vector[..., 0], -vector[..., 1] if self.mirror else vector[..., 1]
+        for _ in range(self.quarter_turns):
+            y, x = -x, y
+        return np.stack([y, x], axis=-1).astype(np.float64)
+
     def probabilities(self, probability: NDArray[Scalar]) -> NDArray[Scalar]:
         """Apply to the last axis of class probabilities, shape (..., 8)."""
         out = np.empty_like(probability)

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_polarmap.core.config import ConfigError
 from napari_polarmap.io.hdf5 import write_scan
-from napari_polarmap.simulation.config import ConfigError, SimulationConfig, load_config
+from napari_polarmap.simulation.config import SimulationConfig, load_config
 from napari_polarmap.simulation.detector import draw_camera, record
 from napari_polarmap.simulation.multislice import sampling_mrad
 from napari_polarmap.simulation.scene import (

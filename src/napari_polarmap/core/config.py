@@ -1,0 +1,111 @@
+"""Read and check TOML files against frozen dataclasses.
+
+Every table is a frozen dataclass; every number states its allowed range beside its
+default. A number may be given as a pair ``[low, high]`` where a range makes sense.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+Table = TypeVar("Table")
+
+
+class ConfigError(ValueError):
+    """A configuration file that cannot be used; the message names the key and what fits."""
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """A number drawn uniformly from `low` to `high`; a plain number where both are equal."""
+
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Draw one value; always consumes one random number, so that sets stay comparable."""
+        return float(self.low + (self.high - self.low) * rng.random())
+
+
+def number(default: float | tuple[float, float], low: float, high: float) -> Any:
+    """Declare a number, or range of numbers, that may lie from `low` to `high`."""
+    pair = default if isinstance(default, tuple) else (default, default)
+    return field(default=Uniform(*map(float, pair)), metadata={"low": low, "high": high})
+
+
+def whole(default: int, low: int, high: int) -> Any:
+    """Declare a whole number from `low` to `high`."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def choice(default: str, *options: str) -> Any:
+    """Declare a text that must be one of `options`."""
+    return field(default=default, metadata={"options": options})
+
+
+def load_table(kind: type[Table], path: str | Path) -> Table:
+    """Read a TOML file into the dataclass `kind`.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, the key and what fits.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not a readable TOML file ({error})") from None
+    try:
+        return parse_table(kind, table)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def parse_table(kind: type[Table], table: dict[str, Any], prefix: str = "") -> Table:
+    """Build the dataclass `kind` from a TOML table, refusing unknown keys and values out of range."""
+    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if key not in known:
+            raise ConfigError(f"unknown key {name}; known keys here: {', '.join(sorted(known))}")
+        entry = known[key]
+        default = entry.default_factory() if callable(entry.default_factory) else entry.default
+        if hasattr(default, "__dataclass_fields__") and not isinstance(default, Uniform):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{name} = {value!r} must be a table [{name}]")
+            values[key] = parse_table(type(default), value, f"{name}.")
+        else:
+            values[key] = _parse_value(name, value, default, entry)
+    return kind(**values)
+
+
+def _parse_value(name: str, value: Any, default: Any, entry: Field[Any]) -> Any:
+    low, high = entry.metadata.get("low"), entry.metadata.get("high")
+    if isinstance(default, Uniform):
+        pair = value if isinstance(value, list) else [value, value]
+        if len(pair) != 2 or not all(type(part) in (int, float) for part in pair) or pair[0] > pair[1]:
+            raise ConfigError(f"{name} = {value!r} must be a number or a pair [low, high]")
+        if not (low <= pair[0] and pair[1] <= high):
+            raise ConfigError(f"{name} = {value!r} is out of range; allowed is {low:g} to {high:g}")
+        return Uniform(float(pair[0]), float(pair[1]))
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name} = {value!r} must be true or false")
+        return value
+    if isinstance(default, int):
+        if type(value) is not int or not low <= value <= high:
+            raise ConfigError(f"{name} = {value!r} must be a whole number from {low} to {high}")
+        return value
+    options = entry.metadata.get("options")
+    if not isinstance(value, str) or (options and value not in options):
+        raise ConfigError(f"{name} = {value!r} must be {'one of ' + ', '.join(options) if options else 'a text'}")
+    return value

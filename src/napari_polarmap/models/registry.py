@@ -1,0 +1,154 @@
+"""Which networks there are, which trained classifiers, and how to load one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_data_path
+
+from napari_polarmap.models.weights import ModelFileError, ModelInfo, read_arrays, read_info
+
+MODELS: Final[dict[str, str]] = {
+    "cnn": "napari_polarmap.models.cnn:build",
+    "pca_knn": "napari_polarmap.models.pca_knn:build",
+}
+"""Networks by name: ``build(arrays, options) -> Predictor``."""
+
+BUNDLED: Final = Path(__file__).with_name("weights")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of `n` patterns.
+
+    Attributes
+    ----------
+    probability : ndarray of float32, shape (n, 8)
+        Of each direction, given that there is one; sums to 1.
+    informed : ndarray of float32, shape (n,)
+        Probability that the pattern shows a polarization at all.
+    """
+
+    probability: NDArray[np.float32]
+    informed: NDArray[np.float32]
+
+
+class Predictor(Protocol):
+    """What `build` of a network returns."""
+
+    def predict_logits(self, patterns: NDArray[np.float32], *, pooled: bool) -> NDArray[np.float32]:
+        """Return log-odds of the eight directions and of "none", shape (n, 9)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained model with its description."""
+
+    info: ModelInfo
+    predictor: Predictor
+
+    def predict(self, patterns: NDArray[np.floating], *, pooled: bool) -> Prediction:
+        """Classify patterns.
+
+        Parameters
+        ----------
+        patterns : ndarray, shape (n, grid_px, grid_px)
+            On the classifier's grid: direct beam in the middle, crystal axes along
+            the array axes, `grid_mrad` per pixel. Any positive scale.
+        pooled : bool
+            The patterns are averages over whole unit cells.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        ValueError
+            If the patterns do not lie on the classifier's grid.
+        """
+        edge = self.info.grid_px
+        if patterns.ndim != 3 or patterns.shape[1:] != (edge, edge):
+            raise ValueError(f"patterns have shape {patterns.shape}; {self.info.name} takes (n, {edge}, {edge})")
+        logits = self.predictor.predict_logits(np.asarray(patterns, np.float32), pooled=pooled).astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        weight = np.exp(logits)
+        directions = weight[:, :-1]
+        # A pattern without counts says nothing.
+        lit = patterns.reshape(len(patterns), -1).sum(axis=1) > 0
+        informed = directions.sum(axis=1) / weight.sum(axis=1) * lit
+        probability = directions / directions.sum(axis=1, keepdims=True)
+        return Prediction(probability.astype(np.float32), informed.astype(np.float32))
+
+
+def user_models() -> Path:
+    """Folder of the user's own models; need not exist."""
+    return Path(user_data_path("napari-polarmap", appauthor=False)) / "models"
+
+
+def _files() -> Iterator[Path]:
+    for folder in (BUNDLED, user_models()):
+        yield from sorted(folder.glob("*.safetensors"))
+
+
+def list_models() -> list[ModelInfo]:
+    """Return the bundled and the user's models, the recommended one first; unreadable files are left out."""
+    found = []
+    for path in _files():
+        try:
+            found.append(read_info(path))
+        except ModelFileError:
+            continue
+    return sorted(found, key=lambda info: not info.recommended)
+
+
+def default_model() -> str:
+    """Return the name of the recommended model.
+
+    Raises
+    ------
+    ModelFileError
+        If no model is installed.
+    """
+    models = list_models()
+    if not models:
+        raise ModelFileError(f"no model is installed in {BUNDLED} or {user_models()}")
+    return models[0].name
+
+
+def load_classifier(name_or_path: str | Path) -> Classifier:
+    """Load a classifier by the name that `list_models` gives, or from a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such model, or its file cannot be used; a ValueError.
+    """
+    text = str(name_or_path)
+    known = list_models()
+    info = next((entry for entry in known if entry.name == text), None)
+    if info is None:
+        if not text.endswith(".safetensors"):
+            names = ", ".join(entry.name for entry in known) or "none is installed"
+            raise ModelFileError(f"unknown model {text!r}; choose one of {names}, or a .safetensors file")
+        info = read_info(text)
+    if info.network not in MODELS:
+        raise ModelFileError(f"{info.path}: network {info.network!r} is not one of {', '.join(MODELS)}")
+    try:
+        return Classifier(info, build_predictor(info.network, read_arrays(str(info.path)), info.options))
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise ModelFileError(f"{info.path}: the arrays do not fit the network {info.network!r} ({error})") from None
+
+
+def build_predictor(network: str, arrays: dict[str, NDArray[Any]], options: dict[str, Any]) -> Predictor:
+    """Build a network around its arrays."""
+    module, function = MODELS[network].split(":")
+    predictor: Predictor = getattr(import_module(module), function)(arrays, options)
+    return predictor

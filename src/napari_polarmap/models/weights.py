@@ -1,0 +1,127 @@
+"""Model files: one safetensors file holds the arrays, and everything said of a model as metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+FORMAT: Final = "napari-polarmap model"
+MAX_BYTES: Final = 2**30
+_REQUIRED: Final = ("name", "title", "network", "grid_px", "grid_mrad", "licence")
+
+
+class ModelFileError(ValueError):
+    """A model file that cannot be used; the message names the file and the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What is known of a classifier without loading its arrays.
+
+    Attributes
+    ----------
+    name, title : str
+        Key for the command line and name for people.
+    network, objective : str
+        Key into `MODELS` and what it was trained for.
+    material, zone_axis : str
+    voltage_kV : float
+    convergence_mrad, thickness_nm, tilt_mrad : (float, float)
+        Ranges of the training set.
+    grid_px : int
+        Edge of the patterns it takes, direct beam in the middle.
+    grid_mrad : float
+        Angle per pixel of these patterns [mrad].
+    options : dict
+        What `build` of the network needs besides the arrays.
+    scores : dict of str to float
+        Held-out figures, as measured.
+    training_set, licence, description : str
+    recommended : bool
+        The default of the command line and the window.
+    path : Path, optional
+    sha256 : str
+        Of the whole file.
+    """
+
+    name: str
+    title: str
+    network: str
+    objective: str = "classification"
+    material: str = ""
+    zone_axis: str = ""
+    voltage_kV: float = 200.0
+    convergence_mrad: tuple[float, float] = (24.0, 24.0)
+    thickness_nm: tuple[float, float] = (0.0, 0.0)
+    tilt_mrad: tuple[float, float] = (0.0, 0.0)
+    grid_px: int = 64
+    grid_mrad: float = 1.05
+    options: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    training_set: str = ""
+    licence: str = ""
+    description: str = ""
+    recommended: bool = False
+    path: Path | None = None
+    sha256: str = ""
+
+
+def save_model(path: str | Path, info: ModelInfo, arrays: dict[str, NDArray[Any]]) -> Path:
+    """Write a model file, under a temporary name until it is whole."""
+    path = Path(path)
+    record = {key: value for key, value in asdict(info).items() if key not in ("path", "sha256")}
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+        save_file(contiguous, partial, metadata={"format": FORMAT, "info": json.dumps(record, sort_keys=True)})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def read_info(path: str | Path) -> ModelInfo:
+    """Read what a model file says of itself; its arrays stay on disk.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, too large or not a model of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    if path.stat().st_size > MAX_BYTES:
+        raise ModelFileError(f"{path}: {path.stat().st_size / 2**20:.0f} MB; a model may have at most 1024 MB")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: not a safetensors file ({error})") from None
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(f"{path}: a safetensors file, but not a model of napari-polarmap")
+    try:
+        record = json.loads(metadata["info"])
+        known = {entry.name for entry in fields(ModelInfo)} - {"path", "sha256"}
+        missing = [key for key in _REQUIRED if key not in record]
+        if missing:
+            raise ValueError(f"missing {', '.join(missing)}")
+        values = {key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known}
+        return ModelInfo(**values, path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelFileError(f"{path}: the model's description cannot be used ({error})") from None
+
+
+def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a model file."""
+    with safe_open(path, framework="numpy") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
