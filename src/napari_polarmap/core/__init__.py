@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: the physics and the statistics, on numpy and scipy alone."""

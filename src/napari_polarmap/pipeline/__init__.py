@@ -1,0 +1,1 @@
+"""The order of the steps: from a scan to its map, from simulated patterns to a classifier."""

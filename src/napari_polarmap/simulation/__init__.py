@@ -1,0 +1,1 @@
+"""Diffraction patterns with known polarization, by multislice."""

@@ -1,0 +1,57 @@
+# make demo   map the packaged sample scan      make test   everything that is checked before a merge
+# make lint   style, types and import rule      make bench  speed on this machine
+# make docs   the documentation, strictly       make screenshots  photographs of the real window
+# make clean  remove what these made            make distclean  and the environment
+#
+# All but clean first set up .venv with the versions of constraints.txt; a second run finds it ready.
+# PYTHON=python3.12 chooses another interpreter, TORCH_INDEX= takes PyTorch with CUDA from PyPI.
+
+.DEFAULT_GOAL := demo
+.PHONY: demo test lint format pytest bench docs screenshots clean distclean system setup setup-docs
+
+bin := .venv/bin
+export PYTHON ?= python3
+export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+demo: setup
+	$(bin)/polarmap demo --out demo
+
+test: lint pytest
+
+lint: setup
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+format: setup
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+pytest: setup system
+	$(bin)/pytest $(ARGS)
+
+bench: setup
+	$(bin)/python benchmarks/speed.py
+
+docs: setup-docs
+	$(bin)/mkdocs build --strict
+
+screenshots: setup system
+	xvfb-run -a -s "-screen 0 1600x1000x24" $(bin)/python tools/screenshots.py
+
+setup:
+	@sh tools/setup.sh python all,simulation,distributed,test
+
+setup-docs: setup
+	@sh tools/setup.sh python docs
+
+system:
+	@sh tools/setup.sh system
+
+clean:
+	rm -rf demo build dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find src tests tools benchmarks -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv

@@ -1,0 +1,1 @@
+"""Patterns to probabilities of the eight directions."""

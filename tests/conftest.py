@@ -1,0 +1,27 @@
+"""Settings that every test shares, made before napari or torch are imported."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+# nothing of the user's is read or written: napari's settings, models, caches
+os.environ["NAPARI_CONFIG"] = ""
+os.environ["MPLBACKEND"] = "Agg"
+_home = tempfile.TemporaryDirectory(prefix="polarmap-tests-", ignore_cleanup_errors=True)
+for _name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+    os.environ[_name] = os.path.join(_home.name, _name.lower())  # noqa: PTH118 -- before any import that is not needed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_torch_threads() -> Iterator[None]:
+    """Keep the timing of tests alike on machines with few and with many cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(2, before))
+    yield
+    torch.set_num_threads(before)
