@@ -71,7 +71,7 @@ python() {
     $pip pip
     # PyTorch comes first and by itself: PyPI's build for Linux brings CUDA along, gigabytes that are not needed here
     if [ "$(uname -s)" = Linux ] && [ -n "$TORCH_INDEX" ]; then
-        $pip --no-deps --retries 1 --timeout 15 --extra-index-url "$TORCH_INDEX" torch torchvision
+        $pip --quiet --no-deps --retries 1 --timeout 15 --extra-index-url "$TORCH_INDEX" torch torchvision
     fi
     $pip --build-constraint constraints.txt --editable ".[$extras]"
     echo "$key" >"$stamp"
