@@ -49,14 +49,14 @@ VECTORS_YX: Final[NDArray[np.float64]] = np.stack(
 """Unit vectors ``(y, x)`` of the eight directions, shape (8, 2)."""
 
 COLORS: Final = (
-    "#e8384f",  # RM  red
-    "#f5a623",  # RU  orange
-    "#f2e635",  # MU  yellow
-    "#3fb54a",  # LU  green
-    "#35d0d6",  # LM  cyan
-    "#2f6fde",  # LD  blue
-    "#8e44c9",  # MD  violet
-    "#f07bd0",  # RD  pink
+    "#c91808",  # RM  red
+    "#db8e03",  # RU  ochre
+    "#edee74",  # MU  pale yellow
+    "#1a865c",  # LU  green
+    "#55faeb",  # LM  aqua
+    "#5ba9df",  # LD  sky blue
+    "#3750f9",  # MD  blue
+    "#a53e7b",  # RD  plum
 )
 
 

@@ -1,0 +1,231 @@
+"""Results and scans as napari layers, in plain data: ``(data, options, kind)``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_polarmap.core.data import Calibration, Scan4D
+from napari_polarmap.core.directions import ANGLES_DEG, COLORS, LABELS, N_DIRECTIONS, UNDEFINED, VECTORS_YX
+from napari_polarmap.io.result import PolarizationMap
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+ROLE_KEY: Final = "polarmap_role"
+MAP_KEY: Final = "polarization_map"
+SCAN_KEY: Final = "scan_4d"
+
+SCAN_ROLE: Final = "virtual image"
+DARK: Final = "#101216"
+LIGHT: Final = "#ffffff"
+ARROWS_ACROSS: Final = 28
+"""Arrows along the longer side of a map when no spacing is asked for."""
+
+
+def scan_geometry(calibration: Calibration) -> dict[str, Any]:
+    """Return scale, units and axis labels that every layer of a scan carries.
+
+    The unit is the nanometre where the scan step is known, the pixel elsewhere.
+    """
+    step_A = calibration.scan_step_A
+    step, unit = (1.0, "pixel") if step_A is None else (step_A / 10.0, "nm")
+    return {"scale": (step, step), "units": (unit, unit), "axis_labels": ("y", "x")}
+
+
+def scan_layer(scan: Scan4D, image: NDArray[np.number], *, preview: bool = False) -> LayerData:
+    """Return the virtual image of a scan; its metadata hold the scan itself."""
+    title = f"{scan.name}: bright field" + (" (preview)" if preview else "")
+    options = _options(title, SCAN_ROLE, scan_geometry(scan.calibration), **_contrast(image))
+    options["metadata"][SCAN_KEY] = scan
+    return np.asarray(image), options, "image"
+
+
+def map_layers(result: PolarizationMap, *, arrow_spacing_px: int | None = None) -> list[LayerData]:
+    """Return every layer of a result, the lowest first.
+
+    Parameters
+    ----------
+    result : PolarizationMap
+    arrow_spacing_px : int, optional
+        Scan positions from one arrow to the next; chosen by the size of the map when not given.
+
+    Returns
+    -------
+    layers : list of (data, options, kind)
+        What napari's readers return; `options` name the part in ``metadata["polarmap_role"]``
+        and hold the result in ``metadata["polarization_map"]``.
+    """
+    layers = []
+    if result.virtual_image is not None:
+        layers.append(virtual_image_layer(result))
+    layers += [confidence_layer(result), score_layer(result), window_layer(result), direction_layer(result)]
+    layers.append(arrow_layer(result, spacing_px=arrow_spacing_px))
+    layers.append(irregular_layer(result))
+    if result.misclassified is not None:
+        layers.append(misclassified_layer(result))
+    return layers
+
+
+def result_calibration(result: PolarizationMap) -> Calibration:
+    """Return the calibration kept in the provenance of a result; unknown entries are left out."""
+    known = Calibration.__dataclass_fields__
+    stored = result.provenance.get("calibration") or {}
+    return Calibration(**{name: value for name, value in stored.items() if name in known})
+
+
+def virtual_image_layer(result: PolarizationMap) -> LayerData:
+    """Counts inside the direct disk, in grey."""
+    image = np.asarray(result.virtual_image)
+    return image, _map_options(result, "Bright field", SCAN_ROLE, **_contrast(image)), "image"
+
+
+def confidence_layer(result: PolarizationMap) -> LayerData:
+    """Probability that the direction is right, 0 to 1; hidden at first."""
+    options = _map_options(
+        result, "Confidence", "confidence", colormap="viridis", contrast_limits=(0.0, 1.0), visible=False
+    )
+    return result.confidence, options, "image"
+
+
+def score_layer(result: PolarizationMap) -> LayerData:
+    """Irregularity score as an image; hidden at first."""
+    options = _map_options(
+        result, "Irregularity score", "score", colormap="inferno", visible=False, **_contrast(result.irregularity)
+    )
+    return result.irregularity, options, "image"
+
+
+def window_layer(result: PolarizationMap) -> LayerData:
+    """Direction of each window by itself, before the domains are drawn; hidden at first."""
+    return _labels(result, result.direction, "Direction, single windows", "window", visible=False)
+
+
+def direction_layer(result: PolarizationMap) -> LayerData:
+    """The direction map in the eight colours; undefined positions are transparent."""
+    return _labels(result, result.domain, "Polarization direction", "direction", opacity=0.9)
+
+
+def arrow_layer(result: PolarizationMap, *, spacing_px: int | None = None) -> LayerData:
+    """Arrows along P on a coarse grid, dark on light colours and light on dark ones."""
+    spacing = spacing_px or default_spacing_px(result.scan_shape)
+    rows, columns = (np.arange(min(spacing // 2, n - 1), n, spacing) for n in result.scan_shape)
+    position = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    direction = result.domain[tuple(position.T)]
+    position, direction = position[direction != UNDEFINED], direction[direction != UNDEFINED]
+    length = 0.82 * spacing
+    shift = length * VECTORS_YX[direction]
+    options = _map_options(
+        result,
+        "Polarization arrows",
+        "arrows",
+        vector_style="arrow",
+        edge_width=0.2 * spacing,
+        edge_color=ARROW_RGBA[direction],
+        opacity=1.0,
+        features={"direction": [LABELS[i] for i in direction]},
+    )
+    return np.stack([position - shift / 2, shift], axis=1), options, "vectors"
+
+
+def irregular_layer(result: PolarizationMap) -> LayerData:
+    """A marked square at each irregular position."""
+    return _markers(result, result.irregular, "Irregular positions", "irregular", "square", DARK, LIGHT)
+
+
+def misclassified_layer(result: PolarizationMap) -> LayerData:
+    """A cross at each position that differs from the reference."""
+    mask = np.zeros(result.scan_shape, bool) if result.misclassified is None else result.misclassified
+    return _markers(result, mask, "Differs from reference", "misclassified", "x", LIGHT, DARK)
+
+
+def default_spacing_px(scan_shape: tuple[int, int]) -> int:
+    """Return the arrow spacing that leaves a map of this shape readable."""
+    return max(1, round(max(scan_shape) / ARROWS_ACROSS))
+
+
+def direction_shares(direction: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the share of each direction among all positions, shape (8,); undefined positions count in the total."""
+    counts = np.bincount(direction.ravel(), minlength=UNDEFINED + 1)[:N_DIRECTIONS]
+    return counts / max(direction.size, 1)
+
+
+def _labels(
+    result: PolarizationMap, direction: NDArray[np.uint8], name: str, role: str, **display: Any
+) -> LayerData:
+    """Labels count from 1, because napari keeps 0 for what is transparent: here the undefined positions."""
+    label = np.where(direction == UNDEFINED, 0, direction + 1).astype(np.uint8)
+    colors: dict[int | None, str] = {None: "transparent", 0: "transparent"}
+    colors.update({index + 1: color for index, color in enumerate(COLORS)})
+    options = _map_options(
+        result, name, role, colormap=colors, features=_direction_features(result, direction), **display
+    )
+    return label, options, "labels"
+
+
+def _direction_features(result: PolarizationMap, direction: NDArray[np.uint8]) -> dict[str, list[Any]]:
+    """What the status bar reads for each label."""
+    shares = direction_shares(direction)
+    confidence = [
+        float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+        for values in (result.confidence[direction == index] for index in range(N_DIRECTIONS))
+    ]
+    return {
+        "index": list(range(N_DIRECTIONS + 1)),
+        "direction": ["undefined", *LABELS],
+        "angle": ["none", *(f"{angle:.0f}°" for angle in ANGLES_DEG)],
+        "mean confidence": ["none", *("none" if np.isnan(c) else f"{c:.2f}" for c in confidence)],
+        "area": [f"{100 * (1 - shares.sum()):.1f} %", *(f"{100 * share:.1f} %" for share in shares)],
+    }
+
+
+def _markers(
+    result: PolarizationMap, mask: NDArray[np.bool_], name: str, role: str, symbol: str, face: str, border: str
+) -> LayerData:
+    position = np.argwhere(mask)
+    place = tuple(position.T)
+    options = _map_options(
+        result,
+        name,
+        role,
+        symbol=symbol,
+        size=0.95,
+        face_color=face,
+        border_color=border,
+        border_width=0.14,
+        opacity=1.0,
+        features={"irregularity": result.irregularity[place], "confidence": result.confidence[place]},
+    )
+    return position.astype(np.float64), options, "points"
+
+
+def _map_options(result: PolarizationMap, name: str, role: str, **display: Any) -> dict[str, Any]:
+    options = _options(name, role, scan_geometry(result_calibration(result)), **display)
+    options["metadata"][MAP_KEY] = result
+    return options
+
+
+def _options(name: str, role: str, geometry: dict[str, Any], **display: Any) -> dict[str, Any]:
+    return {"name": name, "metadata": {ROLE_KEY: role}, **geometry, **display}
+
+
+def _contrast(image: NDArray[Any]) -> dict[str, Any]:
+    """Grey limits from the middle 99 % of the values, so that one hot position does not hide the rest."""
+    finite = image[np.isfinite(image)]
+    if finite.size == 0:
+        return {"contrast_limits": (0.0, 1.0)}
+    low, high = (float(limit) for limit in np.percentile(finite, (0.5, 99.5)))
+    return {"contrast_limits": (low, high if high > low else low + 1.0)}
+
+
+def _arrow_rgba() -> NDArray[np.float64]:
+    """Arrow colour over each direction, shape (8, 4): the one of dark and light with more contrast."""
+    rgb = np.array([[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in COLORS])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ np.array([0.2126, 0.7152, 0.0722])
+    dark, light = ([int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [1.0] for c in (DARK, LIGHT))
+    return np.where(luminance[:, None] > 0.25, dark, light)
+
+
+ARROW_RGBA: Final[NDArray[np.float64]] = _arrow_rgba()
