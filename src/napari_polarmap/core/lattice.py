@@ -1,0 +1,263 @@
+"""The scan's crystal lattice, from virtual images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, optimize
+
+_MIN_PERIOD_PX: Final = 2.5
+_MIN_PERIODS: Final = 2.0
+_FALSE_PEAK: Final = 1e-3
+_HARMONICS: Final = np.array([(h, k) for h in range(-2, 3) for k in range(-2, 3) if (h, k) > (0, 0)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lattice:
+    """Two shortest vectors by which a scan repeats.
+
+    Attributes
+    ----------
+    vectors_px : ndarray of float64, shape (2, 2)
+        Rows ``(y, x)`` in scan positions. The first points to increasing columns, the second to
+        increasing rows, each as near as there is one.
+    strength : float
+        Power of the weaker of the two lattice peaks over the noise around it; 0 for a nominal lattice.
+    resolved : bool
+        Seen in the images; otherwise nominal or not known.
+    reason : str
+        One sentence why a lattice is not resolved.
+    """
+
+    vectors_px: NDArray[np.float64]
+    strength: float = 0.0
+    resolved: bool = True
+    reason: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether there are vectors, seen or nominal."""
+        return bool(np.isfinite(self.vectors_px).all())
+
+    @property
+    def period_px(self) -> float:
+        """Mean length of the two vectors in scan positions."""
+        return float(np.linalg.norm(self.vectors_px, axis=1).mean())
+
+    @property
+    def angle_deg(self) -> float:
+        """Angle of the first vector against increasing columns, counter-clockwise on the screen."""
+        y, x = self.vectors_px[0]
+        return float(np.rad2deg(np.arctan2(-y, x)))
+
+    @property
+    def cell_area_px(self) -> float:
+        """Scan positions in a cell."""
+        return float(abs(np.linalg.det(self.vectors_px)))
+
+    def coordinates(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Return the position in cells, shape (scan_y, scan_x, 2), counted from scan position (0, 0)."""
+        position = np.moveaxis(np.indices(shape), 0, -1)
+        return np.asarray(position @ np.linalg.inv(self.vectors_px), dtype=np.float64)
+
+    def phase(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Return the place inside the cell, 0 to 1, shape (scan_y, scan_x, 2); equivalent positions share it."""
+        return self.coordinates(shape) % 1.0
+
+
+def lattice_from_step(scan_step_A: float, lattice_A: float = 3.98, angle_deg: float = 0.0) -> Lattice:
+    """Return the nominal square lattice of a crystal under a scan.
+
+    Parameters
+    ----------
+    scan_step_A : float
+        Distance between neighbouring scan positions.
+    lattice_A : float
+        Edge of the cell.
+    angle_deg : float
+        First axis against increasing columns, counter-clockwise on the screen.
+
+    Examples
+    --------
+    >>> lattice_from_step(0.5, 4.0).vectors_px.tolist()
+    [[0.0, 8.0], [8.0, 0.0]]
+    """
+    for name, value in (("scan_step_A", scan_step_A), ("lattice_A", lattice_A)):
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name} is {value}; it must be a positive number of angstroms")
+    period, angle = lattice_A / scan_step_A, np.deg2rad(angle_deg)
+    cos, sin = period * np.cos(angle), period * np.sin(angle)
+    reason = "the lattice is nominal, from the scan step; it was not measured"
+    return Lattice(vectors_px=np.array([[0.0 - sin, cos], [cos, sin]]), resolved=False, reason=reason)
+
+
+def find_lattice(images: NDArray[np.number]) -> Lattice:
+    """Return the lattice of a scan from the peaks in the power spectrum of its virtual images.
+
+    Parameters
+    ----------
+    images : ndarray, shape (scan_y, scan_x) or (k, scan_y, scan_x)
+        Bright field, annular dark field, centre of mass ...; their spectra are added, each
+        relative to its own noise. NaN is filled with the median.
+
+    Returns
+    -------
+    lattice : Lattice
+        `resolved` is False, with a reason, where no two peaks stand out from the noise.
+
+    Raises
+    ------
+    ValueError
+        If `images` is not one image or a stack.
+
+    Notes
+    -----
+    Peaks must exceed the highest that noise makes in one of 1,000 images. Of the pairs
+    that explain the strong peaks as sums and multiples, the one with the smallest cell is
+    kept, and refined together with its harmonics between the points of the discrete spectrum.
+    """
+    stack = np.asarray(images, dtype=np.float64)
+    if stack.ndim == 2:
+        stack = stack[None]
+    if stack.ndim != 3 or stack.shape[0] == 0:
+        raise ValueError(f"virtual images have shape {np.shape(images)}; give (scan_y, scan_x) or a stack of those")
+    shape = stack.shape[1:]
+    if min(shape) < 2 * _MIN_PERIOD_PX * _MIN_PERIODS:
+        return _unresolved(f"the scan of {shape[0]} x {shape[1]} positions is too small to show a lattice")
+    prepared = [image for image in map(_prepare, stack) if image.any()]
+    if not prepared:
+        return _unresolved("the virtual images are flat")
+    windowed = np.stack(prepared)
+    spectrum, windowed = _spectrum(windowed)
+    peaks, power = _peaks(spectrum, shape)
+    pair = _best_pair(peaks, power, 1.0 / min(shape))
+    if pair is None:
+        return _unresolved("no two lattice peaks stand out from the noise of the virtual images")
+    pair = _refine(windowed, pair, shape)
+    vectors = _reduce(np.linalg.inv(pair).T)
+    strength = float(min(_power_at(windowed, _reduce(pair))))
+    return Lattice(vectors_px=_ordered(vectors), strength=strength)
+
+
+def _unresolved(reason: str) -> Lattice:
+    return Lattice(vectors_px=np.full((2, 2), np.nan), resolved=False, reason=reason)
+
+
+def _prepare(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the image without slow changes and outliers, windowed."""
+    finite = np.isfinite(image)
+    if not finite.any():
+        return np.zeros_like(image)
+    filled = np.where(finite, image, np.median(image[finite]))
+    flat = filled - ndimage.gaussian_filter(filled, [n / 6 for n in image.shape], mode="nearest")
+    spread = 1.4826 * np.median(np.abs(flat - np.median(flat)))
+    if spread <= 1e-9 * max(np.abs(filled).max(), 1e-300):
+        return np.zeros_like(image)
+    flat = np.clip(flat / spread, -6, 6)
+    window = np.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))
+    return np.asarray((flat - np.average(flat, weights=window)) * window, dtype=np.float64)
+
+
+def _spectrum(windowed: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the summed power over its noise level (half plane, twice oversampled), and the images in that unit."""
+    shape = windowed.shape[1:]
+    padded = (2 * shape[0], 2 * shape[1])
+    power = np.abs(np.fft.rfft2(windowed, s=padded)) ** 2
+    y, x = np.fft.fftfreq(padded[0]), np.fft.rfftfreq(padded[1])
+    ring = np.minimum(np.hypot(y[:, None], x) * min(shape) / 2, min(shape) / 4).astype(np.int64)
+    total = np.zeros(power.shape[1:])
+    scaled = np.empty_like(windowed)
+    for index, image_power in enumerate(power):
+        noise = _noise_level(image_power, ring)
+        total += image_power / noise[ring]
+        scaled[index] = windowed[index] / np.sqrt(np.median(noise) * len(windowed))
+    return total / len(windowed), scaled
+
+
+def _noise_level(power: NDArray[np.float64], ring: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean noise power in each ring from its quiet part; the lattice peaks fill much of a ring."""
+    order = np.argsort(ring, axis=None, kind="stable")
+    parts = np.split(power.ravel()[order], np.cumsum(np.bincount(ring.ravel()))[:-1])
+    quiet = np.log([max(float(np.quantile(part, 0.2)), 1e-300) for part in parts]) - np.log(-np.log(0.8))
+    return np.exp(ndimage.median_filter(quiet, 5, mode="nearest"))
+
+
+def _peaks(spectrum: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return places (1/px, shape (n, 2)) and powers, relative to the limit, of the strongest maxima."""
+    y, x = np.fft.fftfreq(spectrum.shape[0]), np.fft.rfftfreq(2 * (spectrum.shape[1] - 1))
+    length = np.hypot(y[:, None], x)
+    allowed = (length >= _MIN_PERIODS / min(shape)) & (length <= 1 / _MIN_PERIOD_PX)
+    allowed &= (x > 0) | (y[:, None] > 0)
+    limit = 2 * np.log(shape[0] * shape[1] / 2 / _FALSE_PEAK)
+    top = (spectrum == ndimage.maximum_filter(spectrum, 5, mode="wrap")) & allowed & (spectrum > limit)
+    rows, columns = np.nonzero(top)
+    order = np.argsort(-spectrum[rows, columns])[:12]
+    rows, columns = rows[order], columns[order]
+    return np.column_stack([y[rows], x[columns]]), spectrum[rows, columns] / limit
+
+
+def _best_pair(
+    peaks: NDArray[np.float64], excess: NDArray[np.float64], tolerance: float
+) -> NDArray[np.float64] | None:
+    """Return the pair that explains most significance; each halving of the reciprocal cell costs one unit."""
+    weight = 0.3 + np.log(excess)
+    best, best_score = None, -np.inf
+    for first, second in combinations(range(len(peaks)), 2):
+        pair = _reduce(peaks[[first, second]])
+        lengths = np.linalg.norm(pair, axis=1)
+        area = abs(float(np.linalg.det(pair)))
+        if area < 0.4 * lengths[0] * lengths[1] or lengths.min() < 1.5 * tolerance:
+            continue
+        index = peaks @ np.linalg.inv(pair)
+        miss = np.linalg.norm((index - np.round(index)) @ pair, axis=1)
+        explained = (miss < 0.6 * tolerance) & (np.abs(index).max(axis=1) < 3.5)
+        score = float(weight[explained].sum()) + np.log2(area)
+        if score > best_score:
+            best, best_score = pair, score
+    return best
+
+
+def _power_at(windowed: NDArray[np.float64], frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the summed power at any frequencies (1/px), shape (n, 2)."""
+    rows = np.exp(-2j * np.pi * np.outer(frequency[:, 0], np.arange(windowed.shape[1])))
+    columns = np.exp(-2j * np.pi * np.outer(frequency[:, 1], np.arange(windowed.shape[2])))
+    amplitude = np.einsum("fy,kyf->kf", rows, windowed @ columns.T)
+    return np.asarray((np.abs(amplitude) ** 2).sum(axis=0), dtype=np.float64)
+
+
+def _refine(windowed: NDArray[np.float64], pair: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    near = np.abs(_HARMONICS @ pair).max(axis=1) < 0.45
+    harmonics = _HARMONICS[near]
+
+    def loss(parameters: NDArray[np.float64]) -> float:
+        return -float(np.sqrt(_power_at(windowed, harmonics @ parameters.reshape(2, 2))).sum())
+
+    step = 0.25 / max(shape)
+    simplex = pair.ravel() + np.vstack([np.zeros(4), step * np.eye(4)])
+    options = {"initial_simplex": simplex, "xatol": 1e-3 * step, "fatol": 1e-9, "maxfev": 600}
+    found = optimize.minimize(loss, pair.ravel(), method="Nelder-Mead", options=options)
+    return np.asarray(found.x, dtype=np.float64).reshape(2, 2)
+
+
+def _reduce(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the two shortest vectors of the same lattice (Lagrange-Gauss)."""
+    short, long = sorted(np.array(vectors, dtype=np.float64), key=lambda v: float(v @ v))
+    while short @ short > 0:
+        long = long - np.round(long @ short / (short @ short)) * short
+        if long @ long >= short @ short * (1 - 1e-12):
+            break
+        short, long = long, short
+    return np.stack([short, long])
+
+
+def _ordered(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put the vector nearest to the columns' direction first, and point them right and down."""
+    slope = np.abs(vectors[:, 0]) - np.abs(vectors[:, 1])
+    first, second = vectors[np.argsort(slope, kind="stable")]
+    first = first if first[1] > 0 or (first[1] == 0 and first[0] > 0) else -first
+    second = second if second[0] > 0 or (second[0] == 0 and second[1] > 0) else -second
+    return np.stack([first, second])
