@@ -35,7 +35,7 @@ bench: setup
 	$(bin)/python benchmarks/speed.py
 
 docs: setup-docs
-	$(bin)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
 
 screenshots: setup system
 	xvfb-run -a -s "-screen 0 1600x1000x24" $(bin)/python tools/screenshots.py

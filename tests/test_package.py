@@ -1,0 +1,157 @@
+"""The package as a whole: what it ships, what it promises, what it never does."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+import napari_polarmap
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "napari_polarmap"
+OURS = sorted(chain.from_iterable((ROOT / folder).rglob("*.py") for folder in ("src", "tools", "benchmarks")))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
+
+
+def python(program: str) -> str:
+    """Run a program in a fresh interpreter and return what it prints."""
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+
+
+def test_the_version_is_that_of_the_installed_distribution():
+    assert napari_polarmap.__version__ == metadata.version("napari-polarmap")
+    assert re.match(r"\d+\.\d+", napari_polarmap.__version__)
+
+
+@pytest.mark.parametrize("name", napari_polarmap.__all__)
+def test_every_public_name_can_be_imported_from_the_top(name):
+    assert getattr(napari_polarmap, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = napari_polarmap.nonsense
+
+
+def test_importing_the_package_loads_neither_torch_nor_napari():
+    loaded = python("import sys, napari_polarmap; print(*sys.modules)").split()
+    assert not {"torch", "napari", "numpy", "h5py"} & set(loaded)
+
+
+def test_everything_below_the_widgets_runs_without_napari_and_qt():
+    program = (
+        "import importlib, pkgutil, sys, napari_polarmap as package\n"
+        "for module in pkgutil.walk_packages(package.__path__, 'napari_polarmap.'):\n"
+        "    if '.widgets' not in module.name:\n"
+        "        importlib.import_module(module.name)\n"
+        "print(*sys.modules)\n"
+    )
+    loaded = python(program).split()
+    assert not {"napari", "magicgui", "qtpy", "superqt"} & set(loaded)
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_nothing_is_pickled(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        assert not {name.split(".")[0] for name in names} & PICKLERS, f"line {node.lineno}"
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"torch.load", "torch.save"}, f"line {node.lineno}"
+            for keyword in node.keywords:
+                if keyword.arg == "allow_pickle":
+                    assert ast.unparse(keyword.value) == "False", f"line {node.lineno}"
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [("napari.yaml", "src/napari_polarmap/napari.yaml"), ("sample_data", "src/napari_polarmap/sample_data")],
+)
+def test_the_links_at_the_top_lead_into_the_package(link, target):
+    path = ROOT / link
+    assert (ROOT / target).exists()
+    if path.is_symlink():
+        assert path.resolve() == (ROOT / target).resolve()
+    else:  # a checkout without symbolic links holds the target as text
+        assert path.read_text(encoding="utf-8").strip() == target
+
+
+def shipped(pattern: str) -> list[Path]:
+    return sorted(path for path in PACKAGE.glob(pattern) if path.is_file())
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_manifest_weights_and_sample_data(tmp_path):
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        inside = set(archive.namelist())
+    wanted = [PACKAGE / "napari.yaml", PACKAGE / "py.typed", *shipped("models/weights/*"), *shipped("sample_data/*")]
+    assert {path.relative_to(ROOT / "src").as_posix() for path in wanted} <= inside
+    assert not any(name.startswith(("tests/", "docs/", "benchmarks/")) for name in inside)
+
+
+def test_weights_and_sample_data_are_small():
+    weights, scans = shipped("models/weights/*.safetensors"), shipped("sample_data/*.h5")
+    assert weights, "no classifier is shipped"
+    assert scans, "no sample scan is shipped"
+    assert sum(path.stat().st_size for path in weights) < 30e6
+    assert all(path.stat().st_size < 8e6 for path in scans)
+
+
+def test_constraints_are_exact_and_name_every_dependency():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    pinned = {normal(pin.split("==")[0]) for pin in pins}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = chain(project["dependencies"], *project["optional-dependencies"].values())
+    assert {normal(re.split(r"[\[<>=; ]", requirement)[0]) for requirement in needed} <= pinned
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def code_lines(page: Path) -> list[str]:
+    """Return the lines of the page's shell blocks, without their remarks."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_polarmap_command_in_the_documents_exists_with_its_options(page, capsys):
+    from napari_polarmap.cli import main
+
+    for line in code_lines(page):
+        if not line.startswith("polarmap "):
+            continue
+        command, *words = line.split()[1:]
+        with pytest.raises(SystemExit) as stop:
+            main([command, "--help"])
+        assert stop.value.code == 0, line
+        options = [word.split("=")[0] for word in words if word.startswith("--")]
+        text = capsys.readouterr().out
+        assert [option for option in options if option not in text] == [], line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_in_the_documents_exists(page):
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = [line.split()[1] for line in code_lines(page) if line.startswith("make ")]
+    assert set(named) <= set(targets)
