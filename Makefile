@@ -7,6 +7,7 @@
 # PYTHON=python3.12 chooses another interpreter, TORCH_INDEX= takes PyTorch with CUDA from PyPI.
 
 .DEFAULT_GOAL := demo
+.NOTPARALLEL:
 .PHONY: demo test lint format pytest bench docs screenshots clean distclean system setup setup-docs
 
 bin := .venv/bin
@@ -16,7 +17,7 @@ export TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 demo: setup
 	$(bin)/polarmap demo --out demo
 
-test: lint pytest
+test: system lint pytest
 
 lint: setup
 	$(bin)/ruff check .
@@ -28,7 +29,7 @@ format: setup
 	$(bin)/ruff check --fix .
 	$(bin)/ruff format .
 
-pytest: setup system
+pytest: system setup
 	$(bin)/pytest $(ARGS)
 
 bench: setup
@@ -37,7 +38,7 @@ bench: setup
 docs: setup-docs
 	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
 
-screenshots: setup system
+screenshots: system setup
 	xvfb-run -a -s "-screen 0 1600x1000x24" $(bin)/python tools/screenshots.py
 
 setup:
