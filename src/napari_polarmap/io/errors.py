@@ -1,0 +1,37 @@
+"""Errors of reading and writing: one sentence that names the file, what was found and what fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ScanFileError(ValueError):
+    """A file that cannot be read as a 4D scan."""
+
+
+class ScanShapeNeededError(ScanFileError):
+    """A stack of patterns whose scan shape the file does not tell.
+
+    Attributes
+    ----------
+    n_patterns : int
+        How many patterns the stack holds.
+    """
+
+    def __init__(self, message: str, n_patterns: int) -> None:
+        super().__init__(message)
+        self.n_patterns = n_patterns
+
+
+class DatasetNeededError(ScanFileError):
+    """A file with several data sets to choose from.
+
+    Attributes
+    ----------
+    choices : tuple of str
+        Their places inside the file.
+    """
+
+    def __init__(self, message: str, choices: Sequence[str]) -> None:
+        super().__init__(message)
+        self.choices = tuple(choices)

@@ -1,0 +1,126 @@
+"""Find datasets in an HDF5 file without leaving the file unasked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+
+from napari_polarmap.core.data import LazyArray
+from napari_polarmap.io.errors import ScanFileError
+
+_BUILT_IN_FILTERS: Final = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, 32000}
+_MAX_LINKS: Final = 32
+
+
+def find_datasets(file: h5py.File, *, allow_external: bool) -> tuple[dict[str, tuple[int, ...]], list[str]]:
+    """List what a file holds; nothing is read but names and shapes.
+
+    Returns
+    -------
+    shapes : dict of str to tuple
+        Of the datasets of real numbers that are not empty, by their place, sorted.
+    outside : list of str
+        Links and storage in other files; links are followed only if `allow_external`.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    outside: list[str] = []
+    waiting: list[tuple[str, Any]] = [("", file["/"])]
+    seen = set()
+    while waiting:
+        place, group = waiting.pop()
+        info = h5py.h5o.get_info(group.id)
+        if (info.fileno, info.addr) in seen:
+            continue
+        seen.add((info.fileno, info.addr))
+        for name in group:
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                outside.append(f"{place}/{name} -> {link.filename}")
+            if isinstance(link, h5py.SoftLink) or (isinstance(link, h5py.ExternalLink) and not allow_external):
+                continue
+            node = group.get(name)
+            if isinstance(node, h5py.Group):
+                waiting.append((f"{place}/{name}", node))
+            elif isinstance(node, h5py.Dataset) and node.dtype.kind in "buif" and node.size:
+                shapes[f"{place}/{name}"] = tuple(node.shape)
+                outside += [f"{place}/{name} -> {source}" for source in _other_files(node)]
+    return dict(sorted(shapes.items())), outside
+
+
+def open_dataset(file: h5py.File, place: str, path: Path, *, allow_external: bool) -> h5py.Dataset:
+    """Open the dataset at `place`; links and storage outside the file only if `allow_external`.
+
+    Raises
+    ------
+    ScanFileError
+        If it is not there, no dataset, outside the file, or compressed in an unknown way.
+    """
+    node: Any = file["/"]
+    parts = [part for part in place.split("/") if part]
+    for _ in range(len(parts) + _MAX_LINKS):
+        if not parts:
+            break
+        name = parts.pop(0)
+        link = node.get(name, getlink=True) if isinstance(node, h5py.Group) else None
+        if isinstance(link, h5py.SoftLink):
+            parts = [part for part in link.path.split("/") if part] + parts
+            node = node.file["/"] if link.path.startswith("/") else node
+            continue
+        if isinstance(link, h5py.ExternalLink) and not allow_external:
+            raise outside_error(path, f"{place} -> {link.filename}")
+        node = None if link is None else node.get(name)
+        if node is None:
+            raise ScanFileError(f"{path}: there is no dataset {place} in this file")
+    if not isinstance(node, h5py.Dataset):
+        raise ScanFileError(f"{path}: {place} is no dataset; name one with --dataset")
+    sources = _other_files(node)
+    if sources and not allow_external:
+        raise outside_error(path, f"{place} -> {sources[0]}")
+    _check_filters(node, path)
+    return node
+
+
+def _other_files(node: h5py.Dataset) -> list[str]:
+    """Return the other files in which a dataset keeps its numbers."""
+    files = [str(source[0]) for source in node.external or ()]
+    if node.is_virtual:
+        files += [source.file_name for source in node.virtual_sources() if source.file_name != "."]
+    return files
+
+
+def outside_error(path: Path, link: str) -> ScanFileError:
+    """Return the error for data that lie in other files."""
+    return ScanFileError(
+        f"{path}: its data lie in another file ({link}); if you trust where that leads, give --allow-external"
+    )
+
+
+def _check_filters(node: h5py.Dataset, path: Path) -> None:
+    plist = node.id.get_create_plist()
+    codes = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
+    if codes - _BUILT_IN_FILTERS:
+        import hdf5plugin  # noqa: F401  (registers further compression filters)
+    missing = [code for code in codes if not h5py.h5z.filter_avail(code)]
+    if missing:
+        raise ScanFileError(f"{path}: {node.name} is compressed with HDF5 filter {missing[0]}, which is not known here")
+
+
+def memory_map(node: h5py.Dataset, path: Path) -> LazyArray:
+    """Return contiguous uncompressed numbers as a memory map of the file, anything else as it is.
+
+    The first and the last pattern are compared with what HDF5 reads.
+    """
+    as_is: LazyArray = node
+    offset = None if node.chunks or node.external or node.is_virtual else node.id.get_offset()
+    stored_as_read = node.id.get_type().equal(h5py.h5t.py_create(node.dtype)) and node.dtype.kind in "uif"
+    if offset is None or not stored_as_read or node.file.filename != str(path):
+        return as_is
+    try:
+        mapped = np.memmap(path, dtype=node.dtype, mode="r", offset=offset, shape=node.shape)
+    except (OSError, ValueError):
+        return as_is
+    first, last = (0,) * (node.ndim - 2), tuple(size - 1 for size in node.shape[:-2])
+    return mapped if all(mapped[at].tobytes() == node[at].tobytes() for at in (first, last)) else as_is

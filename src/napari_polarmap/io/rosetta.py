@@ -1,0 +1,283 @@
+"""Vendor formats through RosettaSciIO, with its conventions turned into ours.
+
+Patterns are delivered in the order of the file. Where a program is known to store
+detector rows from the bottom up (Merlin), the calibration says ``flip`` instead of
+the data being turned over. Scan shapes are ``(scan_y, scan_x)`` and stacks are
+divided here, never by the guesses or the reversed order of a reader.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+import zipfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_polarmap.core.data import Calibration, LazyArray, Scan4D
+from napari_polarmap.io.calibration import from_axes, is_length, is_reciprocal, positive
+from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.frames import arranged, check_scan_shape
+from napari_polarmap.io.hdf5_tree import find_datasets
+from napari_polarmap.io.headers import check_blockfile, check_empad, check_mrc
+from napari_polarmap.io.numpy_files import ArchiveMember
+
+_logger = logging.getLogger(__name__)
+
+_MODULES = {
+    ".blo": "blockfile",
+    ".dm3": "digitalmicrograph",
+    ".dm4": "digitalmicrograph",
+    ".app5": "topspin",
+    ".tvips": "tvips",
+    ".mrc": "mrc",
+    ".prz": "pantarhei",
+}
+_CHECKS = {"blockfile": check_blockfile, "mrc": check_mrc}
+_READ_ERRORS = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeError,
+    SyntaxError,
+)
+
+
+def read(
+    path: Path,
+    *,
+    scan_shape: tuple[int, int] | None = None,
+    dataset: str | None = None,
+    allow_external: bool = False,
+) -> Scan4D:
+    """Open a blockfile, Gatan, Topspin, TVIPS, MRC or Panta Rhei file.
+
+    Raises
+    ------
+    ScanFileError
+        If the file cannot be read or holds no 4D scan.
+    ScanShapeNeededError
+        If it holds a stack and `scan_shape` is not given.
+    """
+    del dataset, allow_external
+    lazy = path.suffix.lower() != ".prz" or _stored_plainly(path)
+    return _scan(path, _signals(path, _MODULES[path.suffix.lower()], lazy=lazy), scan_shape)
+
+
+def _signals(path: Path, module: str, **options: Any) -> list[dict[str, Any]]:
+    if module in _CHECKS:
+        _CHECKS[module](path)
+    reader = import_module(f"rsciio.{module}")
+    if module == "topspin":  # reads everything; an HDF5 file
+        _refuse_outside(path)
+        options = {"show_progressbar": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # among others: files that a reader leaves open
+        try:
+            return list(reader.file_reader(str(path), **options))
+        except _READ_ERRORS as error:
+            reason = str(error) or type(error).__name__
+    raise ScanFileError(f"{path}: cannot be read as a {path.suffix} file ({reason})")
+
+
+def _refuse_outside(path: Path) -> None:
+    try:
+        with h5py.File(path, "r") as file:
+            _, outside = find_datasets(file, allow_external=False)
+    except OSError as error:
+        raise ScanFileError(f"{path}: not a readable HDF5 file ({error})") from None
+    if outside:
+        raise ScanFileError(f"{path}: refers to another file ({outside[0]}); a Topspin file holds all its data")
+
+
+def _scan(path: Path, signals: list[dict[str, Any]], scan_shape: tuple[int, int] | None) -> Scan4D:
+    """Take the one signal that is a scan or a stack."""
+    for axes in (4, 3):
+        fitting = [signal for signal in signals if signal["data"].ndim == axes]
+        if len(fitting) > 1:
+            raise ScanFileError(f"{path}: holds {len(fitting)} signals of {axes} axes; a file with one scan fits")
+        if fitting:
+            data, steps = _scan_axes_first(fitting[0])
+            calibration = _calibration(fitting[0], steps)
+            return Scan4D(arranged(data, scan_shape, path, "the signal"), calibration, path.stem, path)
+    shapes = ", ".join(str(signal["data"].shape) for signal in signals) or "nothing"
+    raise ScanFileError(f"{path}: holds no 4D scan (scan_y, scan_x, det_y, det_x); found {shapes}")
+
+
+def _scan_axes_first(signal: dict[str, Any]) -> tuple[LazyArray, list[tuple[float, object]]]:
+    """Bring the scan axes to the front where the units say that they are last."""
+    data = signal["data"]
+    axes = sorted(signal["axes"], key=lambda axis: int(axis.get("index_in_array", 0) or 0))
+    steps = [(float(axis.get("scale") or 1.0), axis.get("units")) for axis in axes]
+    reversed_axes = (
+        len(steps) == data.ndim == 4
+        and all(is_reciprocal(unit) for _, unit in steps[:2])
+        and all(is_length(unit) for _, unit in steps[2:])
+    )
+    if reversed_axes:
+        return data.transpose(2, 3, 0, 1), steps[2:] + steps[:2]
+    return data, steps
+
+
+def _calibration(signal: dict[str, Any], steps: list[tuple[float, object]]) -> Calibration:
+    microscope = signal.get("metadata", {}).get("Acquisition_instrument", {}).get("TEM", {})
+    header = signal.get("original_metadata", {}).get("blockfile_header", {})
+    voltage_kV = positive(microscope.get("beam_energy")) or positive(header.get("Beam_energy"), 1e-3)
+    # a step of exactly 1 is what several of these readers fill in for an unknown one
+    known = [(step, unit if step != 1 else None) for step, unit in steps]
+    found = from_axes(known, voltage_kV) if len(known) == 4 else {}
+    return Calibration(
+        voltage_kV=voltage_kV,
+        convergence_mrad=positive(microscope.get("convergence_angle")),
+        scan_step_A=found.get("scan_step_A"),
+        mrad_per_px=found.get("mrad_per_px") or _blockfile_mrad(header),
+    )
+
+
+def _blockfile_mrad(header: dict[str, Any]) -> float | None:
+    """Return the angle of a pixel from pixels per 100 cm and the camera length in units of 0.1 mm."""
+    resolution, camera_length = positive(header.get("SDP")), positive(header.get("Camera_length"))
+    return None if resolution is None or camera_length is None else 1e7 / (resolution * camera_length)
+
+
+def _stored_plainly(path: Path) -> bool:
+    """Tell whether the data of an archive can be mapped; RosettaSciIO maps them without asking."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo("data.npy")
+            if ArchiveMember.open(path, archive, info) is None:
+                raise ScanFileError(f"{path}: its data are no array of real numbers")
+            return info.compress_type == zipfile.ZIP_STORED
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise ScanFileError(f"{path}: not a readable Panta Rhei file ({error})") from None
+
+
+def read_empad(
+    path: Path,
+    *,
+    scan_shape: tuple[int, int] | None = None,
+    dataset: str | None = None,
+    allow_external: bool = False,
+) -> Scan4D:
+    """Open an EMPAD scan by its ``.xml``; the ``.raw`` it names lies beside it.
+
+    Raises
+    ------
+    ScanFileError
+        If the ``.xml`` is none of EMPAD, or its ``.raw`` is missing, too short or in another folder.
+    """
+    del dataset
+    if path.suffix.lower() == ".raw":
+        raise ScanFileError(f"{path}: a .raw file says nothing about its shape; open the .xml file that came with it")
+    voltage_kV = check_empad(path, allow_external=allow_external)
+    signals = _signals(path, "empad", lazy=True)
+    signals[0]["metadata"]["Acquisition_instrument"] = {"TEM": {"beam_energy": voltage_kV}}
+    return _scan(path, signals, scan_shape)
+
+
+def read_mib(
+    path: Path,
+    *,
+    scan_shape: tuple[int, int] | None = None,
+    dataset: str | None = None,
+    allow_external: bool = False,
+) -> Scan4D:
+    """Memory-map a Quantum Detectors Merlin file; rows in the order of the file.
+
+    Merlin stores rows from the bottom of its own display to the top. They are left
+    in that order, and ``flip`` is set in the calibration, so that maps come out in
+    the handedness of the display. The scan shape comes from `scan_shape`, from the
+    ``.hdr`` beside the file, or from regular line gaps in the time stamps.
+
+    Raises
+    ------
+    ScanFileError
+        If the file is none of Merlin, raw (R64), or cut short.
+    ScanShapeNeededError
+        If nothing tells the scan shape.
+    """
+    del dataset, allow_external
+    frames, headers = _mib_frames(path)
+    if scan_shape is None:
+        scan_shape = _mib_scan_shape(path, headers)
+        if scan_shape is not None and scan_shape[0] * scan_shape[1] < len(frames):
+            _logger.warning("%s: %d patterns after the last whole line are left out", path, len(frames) % scan_shape[1])
+            frames = frames[: scan_shape[0] * scan_shape[1]]
+    else:
+        check_scan_shape(path, scan_shape, len(frames))
+    return Scan4D(arranged(frames, scan_shape, path, "the file"), Calibration(flip=True), path.stem, path)
+
+
+def _mib_frames(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    from rsciio.quantumdetector import load_mib_data
+
+    try:
+        frames, headers = load_mib_data(str(path), lazy=True, return_headers=True)
+    except NotImplementedError:
+        raise ScanFileError(
+            f"{path}: holds raw Merlin data (R64), which is not supported; save it as 1, 6, 12 or 24 bit"
+        ) from None
+    except _READ_ERRORS as error:
+        with path.open("rb") as stream:
+            raw = b",R64," in stream.read(384)
+        if raw:
+            raise ScanFileError(
+                f"{path}: holds raw Merlin data (R64), which is not supported; save it as 1, 6, 12 or 24 bit"
+            ) from None
+        raise ScanFileError(f"{path}: not a readable Merlin file ({error})") from None
+    return frames, headers
+
+
+def _mib_scan_shape(path: Path, headers: NDArray[Any]) -> tuple[int, int] | None:
+    """Return the scan shape as far as header file or time stamps tell beyond doubt."""
+    n_frames = len(headers)
+    values = _mib_header_file(path.with_suffix(".hdr"))
+    columns, rows = values.get("ScanX"), values.get("ScanY")
+    if not columns:
+        columns, frames = values.get("Frames per Trigger (Number)"), values.get("Frames in Acquisition (Number)")
+        rows = frames // columns if columns and frames else None
+    if columns and rows and columns > 1 and rows > 1 and rows * columns >= n_frames >= columns:
+        return min(rows, n_frames // columns), columns
+    return _lines_from_times(headers)
+
+
+def _mib_header_file(path: Path) -> dict[str, int]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    return {name.strip(): int(value) for name, value in re.findall(r"^([^:\t\n]+):\t\s*(\d+)\s*$", text, re.MULTILINE)}
+
+
+def _lines_from_times(headers: NDArray[Any]) -> tuple[int, int] | None:
+    """Find the line length from the pauses at line ends, if these stand out and come at even distances."""
+    from rsciio.quantumdetector import parse_timestamps
+
+    try:
+        stamps = [stamp.rstrip("Z") for stamp in parse_timestamps(headers, max_index=-1)]
+        times = np.array(stamps, dtype="datetime64[ns]").astype(np.int64)
+    except (ValueError, IndexError, UnicodeError):
+        return None
+    if len(times) < 4:
+        return None
+    excess = np.diff(times) - np.median(np.diff(times))
+    pause = excess > excess.max() / 3
+    columns = int(np.flatnonzero(pause)[0]) + 1 if pause.any() else 0
+    even = np.array_equal(np.flatnonzero(pause) + 1, np.arange(columns, len(headers), columns or 1))
+    clear = pause.any() and excess[pause].min() > 10 * np.abs(excess[~pause]).max(initial=0)
+    if not (even and clear and columns > 1 and len(headers) % columns == 0):
+        return None
+    return len(headers) // columns, columns
