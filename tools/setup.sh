@@ -57,6 +57,14 @@ check_python() {
     fi
 }
 
+# An environment that was moved, belongs to another Python or is not whole is made anew.
+venv_fits() {
+    version=$("$PYTHON" -c 'import platform; print(platform.python_version())')
+    grep -qx "command = .* $PWD/.venv" .venv/pyvenv.cfg 2>/dev/null &&
+        grep -qx "version = $version" .venv/pyvenv.cfg &&
+        .venv/bin/python -m pip --version >/dev/null 2>&1
+}
+
 python() {
     extras=$1
     stamp=.venv/.ready-$extras
@@ -66,7 +74,7 @@ python() {
     fi
     check_python
     echo "setting up .venv (a few minutes the first time)"
-    [ -x .venv/bin/python ] && .venv/bin/python -m pip --version >/dev/null 2>&1 || "$PYTHON" -m venv --clear .venv
+    venv_fits || "$PYTHON" -m venv --clear .venv
     pip="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --quiet --constraint constraints.txt"
     $pip pip
     # PyTorch comes first and by itself: PyPI's build for Linux brings CUDA along, gigabytes that are not needed here
