@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ __all__ = [
     "read_patterns",
     "resample_patterns",
     "scan_statistics",
+    "statistics_steps",
 ]
 
 _BLOCK_BYTES = 32 * 2**20
@@ -140,6 +141,31 @@ def read_patterns(scan: Scan4D, rows: slice, columns: slice) -> tuple[NDArray[np
 def scan_statistics(
     scan: Scan4D, *, disk: Disk | None = None, progress: Callable[[int, int], None] | None = None
 ) -> ScanStatistics:
+    """Run `statistics_steps` to its end.
+
+    Parameters
+    ----------
+    scan : Scan4D
+    disk : Disk, optional
+    progress : callable, optional
+        Called with (positions done, positions in all) after every block.
+
+    Returns
+    -------
+    statistics : ScanStatistics
+    """
+    steps = statistics_steps(scan, disk=disk)
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as finished:
+            result: ScanStatistics = finished.value
+            return result
+        if progress is not None:
+            progress(done, scan.scan_shape[0] * scan.scan_shape[1])
+
+
+def statistics_steps(scan: Scan4D, *, disk: Disk | None = None) -> Generator[int, None, ScanStatistics]:
     """Read every pattern once, block by block, and return sums and centres of mass.
 
     Parameters
@@ -148,8 +174,11 @@ def scan_statistics(
     disk : Disk, optional
         Then the centre of mass is taken inside 1.25 times its radius, where background and
         hot pixels far away do not count; else over the whole detector.
-    progress : callable, optional
-        Called with (positions done, positions in all) after every block.
+
+    Yields
+    ------
+    done : int
+        Scan positions read so far, after every block.
 
     Returns
     -------
@@ -175,8 +204,7 @@ def scan_statistics(
         moments[rows, columns] = (flat @ weights).reshape(*patterns.shape[:2], 5)
         pattern_sum += flat.sum(axis=0, dtype=np.float64).reshape(shape)
         n_bad, n_unreadable, done = n_bad + bad, n_unreadable + unreadable, done + len(flat)
-        if progress is not None:
-            progress(done, n_positions)
+        yield done
     if n_unreadable == n_positions:
         raise ValueError(f"{scan.name}: none of the {n_positions} patterns can be read; is the file whole?")
     return ScanStatistics(

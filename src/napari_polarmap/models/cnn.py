@@ -21,7 +21,7 @@ N_NUISANCE: Final = 3
 
 
 class PolarizationCNN(nn.Module):
-    """Four convolution steps that keep the place in the disk, then two dense layers.
+    """Three convolution steps that keep the place in the disk, then two dense layers.
 
     Parameters
     ----------
@@ -31,16 +31,20 @@ class PolarizationCNN(nn.Module):
         Width of the dense layer.
     grid_px : int
         Edge of the patterns.
+    dropout : float
+        Share of values left out while training.
     """
 
-    def __init__(self, width: int = 24, hidden: int = 192, grid_px: int = 64, dropout: float = 0.2) -> None:
+    def __init__(self, width: int = 32, hidden: int = 256, grid_px: int = 64, dropout: float = 0.2) -> None:
         super().__init__()
-        channels = (2, width, 2 * width, 3 * width, 3 * width)
-        steps: list[nn.Module] = []
+        # Four neighbouring pixels become channels: the interference fringes are
+        # several pixels wide, and the network is four times faster.
+        steps: list[nn.Module] = [nn.PixelUnshuffle(2)]
+        channels = (8, width, 2 * width, 3 * width)
         for index, (before, after) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
             steps += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
-            if index < 3:
-                steps += [nn.MaxPool2d(2) if index else nn.AvgPool2d(2)]
+            if index < 2:
+                steps += [nn.MaxPool2d(2)]
         self.steps = nn.Sequential(*steps)
         self.dense = nn.Sequential(
             nn.Flatten(),

@@ -1,0 +1,125 @@
+"""What a microscope does to exact patterns, applied while training; never used on measured data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from napari_polarmap.core.config import Uniform, number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Ranges drawn from for every pattern of every batch.
+
+    Attributes
+    ----------
+    log10_dose : Uniform
+        Electrons counted in the pattern or pooled window, as a power of ten.
+    exact_fraction : Uniform
+        Share of patterns left without counting noise.
+    shift_px, scale, rotation_deg : Uniform
+        Errors left by the disk finder, the calibration and the crystal angle.
+    blur_px : Uniform
+        Detector blur before counting (Gaussian sigma).
+    symmetry : Uniform
+        Share of patterns put through a random operation of the square.
+    """
+
+    log10_dose: Uniform = number((5.0, 7.5), 1.0, 12.0)
+    exact_fraction: Uniform = number(0.2, 0.0, 1.0)
+    shift_px: Uniform = number((-0.5, 0.5), -10.0, 10.0)
+    scale: Uniform = number((0.985, 1.015), 0.5, 2.0)
+    rotation_deg: Uniform = number((-2.0, 2.0), -45.0, 45.0)
+    blur_px: Uniform = number((0.0, 0.8), 0.0, 10.0)
+    symmetry: Uniform = number(1.0, 0.0, 1.0)
+
+
+def _draw(span: Uniform, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    return rng.uniform(span.low, span.high, n)
+
+
+def to_grid(
+    patterns: NDArray[np.floating],
+    mrad_per_px: NDArray[np.float64],
+    *,
+    grid_mrad: float,
+    shift_px: NDArray[np.float64] | None = None,
+    rotation_deg: NDArray[np.float64] | None = None,
+) -> torch.Tensor:
+    """Bring simulated patterns, direct beam at ``n / 2``, to the classifier's grid, beam in the middle.
+
+    Parameters
+    ----------
+    patterns : ndarray, shape (n, edge, edge)
+    mrad_per_px : ndarray, shape (n,)
+        Sampling of each.
+    grid_mrad : float
+        Sampling wanted.
+    shift_px : ndarray, shape (n, 2), optional
+        Error of the centre ``(y, x)``.
+    rotation_deg : ndarray, shape (n,), optional
+
+    Returns
+    -------
+    Tensor, shape (n, edge, edge)
+    """
+    n, edge = patterns.shape[:2]
+    scale = grid_mrad / mrad_per_px
+    angle = np.deg2rad(np.zeros(n) if rotation_deg is None else rotation_deg)
+    shift = np.zeros((n, 2)) if shift_px is None else shift_px
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    half = (edge - 1) / 2
+    offset = (0.5 + shift) / half
+    theta = np.stack(
+        [np.stack([cos, sin, offset[:, 1]], axis=1), np.stack([-sin, cos, offset[:, 0]], axis=1)], axis=1
+    ).astype(np.float32)
+    grid = functional.affine_grid(torch.from_numpy(theta), [n, 1, edge, edge], align_corners=True)
+    images = torch.from_numpy(np.ascontiguousarray(patterns, np.float32))[:, None]
+    return functional.grid_sample(images, grid, align_corners=True)[:, 0]
+
+
+def augment(
+    patterns: NDArray[np.floating],
+    mrad_per_px: NDArray[np.float64],
+    options: Augmentation,
+    *,
+    grid_mrad: float,
+    intensity_scale: float,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    """Blur, count, and bring to the grid with small errors; see `to_grid`.
+
+    `intensity_scale` is what the patterns were multiplied by after being fractions of
+    the incident electrons.
+    """
+    n = len(patterns)
+    fraction = torch.from_numpy(patterns.astype(np.float32) / intensity_scale)
+    fraction = _blur(fraction, _draw(options.blur_px, n, rng))
+    dose = torch.from_numpy(10 ** _draw(options.log10_dose, n, rng)).float()[:, None, None]
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    counted = torch.poisson(fraction.clamp_min(0) * dose, generator=generator) / dose
+    exact = torch.from_numpy(rng.random(n) < options.exact_fraction.low)[:, None, None]
+    return to_grid(
+        torch.where(exact, fraction, counted).numpy(),
+        mrad_per_px * _draw(options.scale, n, rng),
+        grid_mrad=grid_mrad,
+        shift_px=rng.uniform(options.shift_px.low, options.shift_px.high, (n, 2)),
+        rotation_deg=_draw(options.rotation_deg, n, rng),
+    )
+
+
+def _blur(images: torch.Tensor, sigma_px: NDArray[np.float64]) -> torch.Tensor:
+    """Gaussian blur with a width of its own for each image."""
+    radius = max(1, int(np.ceil(3 * sigma_px.max())))
+    x = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    sigma = torch.from_numpy(np.maximum(sigma_px, 1e-3)).float()[:, None]
+    kernel = torch.exp(-(x**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    n = len(images)
+    out = functional.conv2d(images[None], kernel[:, None, :, None], padding=(radius, 0), groups=n)
+    return functional.conv2d(out, kernel[:, None, None, :], padding=(0, radius), groups=n)[0]

@@ -1,0 +1,160 @@
+"""What can be measured of a scan before any classifier: disk, centres, calibration, lattice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.lattice import Lattice, find_lattice, lattice_from_step
+from napari_polarmap.core.preprocessing import (
+    Disk,
+    ScanStatistics,
+    find_disk,
+    fit_descan,
+    statistics_steps,
+)
+
+Centring = Literal["global", "plane", "position"]
+CENTRINGS: Final = ("global", "plane", "position")
+USUAL_CONVERGENCE_MRAD: Final = 24.0
+NOMINAL_LATTICE_A: Final = 3.98
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes
+    ----------
+    stage : str
+        What is being done, in words.
+    done, total : int
+        Scan positions.
+    """
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """First findings about a scan.
+
+    Attributes
+    ----------
+    disk : Disk
+    statistics : ScanStatistics
+    lattice : Lattice
+        Measured, or nominal from the scan step, or not known.
+    mrad_per_px : float
+    notes : list of str
+        Sentences on what was assumed or looks wrong.
+    """
+
+    disk: Disk
+    statistics: ScanStatistics
+    lattice: Lattice
+    mrad_per_px: float
+    notes: list[str] = field(default_factory=list)
+
+
+def inspect_scan(scan: Scan4D, *, progress: Callable[[Progress], None] | None = None) -> Inspection:
+    """Run `inspection_steps` to its end."""
+    steps = inspection_steps(scan)
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as finished:
+            result: Inspection = finished.value
+            return result
+        if progress is not None:
+            progress(step)
+
+
+def inspection_steps(scan: Scan4D) -> Generator[Progress, None, Inspection]:
+    """Measure disk, centres of mass, virtual images and lattice in two passes over the file.
+
+    Raises
+    ------
+    ValueError
+        If the patterns show no disk, or hold no counts.
+    """
+    first = yield from _statistics(scan, None, "finding the disk")
+    known = scan.calibration
+    radius = None
+    if known.mrad_per_px and known.convergence_mrad:
+        radius = known.convergence_mrad / known.mrad_per_px
+    try:
+        disk = find_disk(first.mean_pattern)
+    except ValueError as error:
+        raise ValueError(f"{scan.name}: {error}") from None
+    notes = []
+    if radius is not None and abs(disk.radius_px / radius - 1) > 0.1:
+        notes.append(
+            f"The disk has a radius of {disk.radius_px:.1f} px, but {known.convergence_mrad:g} mrad at "
+            f"{known.mrad_per_px:g} mrad per pixel make {radius:.1f} px; check the calibration."
+        )
+    statistics = yield from _statistics(scan, disk, "measuring centres of mass")
+    mrad_per_px = known.mrad_per_px
+    if mrad_per_px is None:
+        convergence = known.convergence_mrad
+        if convergence is None:
+            convergence = USUAL_CONVERGENCE_MRAD
+            notes.append(f"The convergence angle is not known; {convergence:g} mrad was assumed from the disk.")
+        mrad_per_px = convergence / disk.radius_px
+    lattice = _lattice(scan, statistics, notes)
+    if statistics.n_unreadable:
+        notes.append(f"{statistics.n_unreadable} patterns could not be read; they are undefined in the map.")
+    if statistics.n_bad_pixels:
+        notes.append(f"{statistics.n_bad_pixels} detector readings were not finite; they were counted as zero.")
+    return Inspection(disk, statistics, lattice, mrad_per_px, notes)
+
+
+def disk_centers(inspection: Inspection, center: Centring) -> NDArray[np.float64]:
+    """Return the disk centre at every scan position, shape (scan_y, scan_x, 2).
+
+    ``global`` is one centre for all, ``plane`` follows a linear descan, ``position``
+    follows the centre of mass of every pattern, which also holds signal.
+    """
+    com = inspection.statistics.com_px
+    fixed = np.broadcast_to(np.asarray(inspection.disk.center_px, dtype=np.float64), com.shape)
+    if center == "global":
+        return fixed
+    if center == "plane":
+        return fit_descan(com, model="plane", center_px=inspection.disk.center_px)
+    moved = com - np.nanmedian(com, axis=(0, 1)) + inspection.disk.center_px
+    return np.where(np.isfinite(moved), moved, fixed)
+
+
+def _statistics(scan: Scan4D, disk: Disk | None, stage: str) -> Generator[Progress, None, ScanStatistics]:
+    steps = statistics_steps(scan, disk=disk)
+    total = int(np.prod(scan.scan_shape))
+    while True:
+        try:
+            yield Progress(stage, next(steps), total)
+        except StopIteration as finished:
+            result: ScanStatistics = finished.value
+            return result
+
+
+def _lattice(scan: Scan4D, statistics: ScanStatistics, notes: list[str]) -> Lattice:
+    com = np.nan_to_num(statistics.com_px - np.nanmean(statistics.com_px, axis=(0, 1)))
+    images = np.stack([statistics.bright, statistics.total - statistics.bright, com[..., 0], com[..., 1]])
+    lattice = find_lattice(images)
+    known = scan.calibration
+    if lattice.resolved or known.scan_step_A is None:
+        if not lattice.resolved:
+            notes.append(f"The lattice is not resolved ({lattice.reason}) and the scan step is not known.")
+        return lattice
+    nominal = lattice_from_step(known.scan_step_A, NOMINAL_LATTICE_A, known.crystal_angle_deg)
+    notes.append(
+        f"The lattice is not resolved ({lattice.reason}); windows use the nominal cell of {NOMINAL_LATTICE_A} A at "
+        f"steps of {known.scan_step_A:g} A."
+    )
+    return nominal
