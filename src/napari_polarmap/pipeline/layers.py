@@ -16,12 +16,14 @@ LayerData = tuple[Any, dict[str, Any], str]
 ROLE_KEY: Final = "polarmap_role"
 MAP_KEY: Final = "polarization_map"
 SCAN_KEY: Final = "scan_4d"
+SOURCE_KEY: Final = "polarmap_source"
+"""Whatever is one and the same object for all layers that belong together."""
 
 SCAN_ROLE: Final = "virtual image"
 DARK: Final = "#101216"
 LIGHT: Final = "#ffffff"
-ARROWS_ACROSS: Final = 28
-"""Arrows along the longer side of a map when no spacing is asked for."""
+ARROWS_ACROSS: Final = 24
+"""Most arrows along the longer side of a map when no spacing is asked for."""
 
 
 def scan_geometry(calibration: Calibration) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def scan_layer(scan: Scan4D, image: NDArray[np.number], *, preview: bool = False
     """Return the virtual image of a scan; its metadata hold the scan itself."""
     title = f"{scan.name}: bright field" + (" (preview)" if preview else "")
     options = _options(title, SCAN_ROLE, scan_geometry(scan.calibration), **_contrast(image))
-    options["metadata"][SCAN_KEY] = scan
+    options["metadata"] |= {SCAN_KEY: scan, SOURCE_KEY: scan.data}
     return np.asarray(image), options, "image"
 
 
@@ -110,9 +112,9 @@ def direction_layer(result: PolarizationMap) -> LayerData:
 def arrow_layer(result: PolarizationMap, *, spacing_px: int | None = None) -> LayerData:
     """Arrows along P on a coarse grid, dark on light colours and light on dark ones."""
     spacing = spacing_px or default_spacing_px(result.scan_shape)
-    rows, columns = (np.arange(min(spacing // 2, n - 1), n, spacing) for n in result.scan_shape)
+    rows, columns = (_centred_grid(n, spacing) for n in result.scan_shape)
     position = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
-    direction = result.domain[tuple(position.T)]
+    direction = result.domain[tuple(position.astype(np.int64).T)]
     position, direction = position[direction != UNDEFINED], direction[direction != UNDEFINED]
     length = 0.82 * spacing
     shift = length * VECTORS_YX[direction]
@@ -122,7 +124,7 @@ def arrow_layer(result: PolarizationMap, *, spacing_px: int | None = None) -> La
         "arrows",
         vector_style="arrow",
         edge_width=0.2 * spacing,
-        edge_color=ARROW_RGBA[direction],
+        edge_color=ARROW_RGBA[direction] if direction.size else LIGHT,
         opacity=1.0,
         features={"direction": [LABELS[i] for i in direction]},
     )
@@ -131,18 +133,29 @@ def arrow_layer(result: PolarizationMap, *, spacing_px: int | None = None) -> La
 
 def irregular_layer(result: PolarizationMap) -> LayerData:
     """A marked square at each irregular position."""
-    return _markers(result, result.irregular, "Irregular positions", "irregular", "square", DARK, LIGHT)
+    return _markers(
+        result,
+        result.irregular,
+        "Irregular positions",
+        "irregular",
+        symbol="square",
+        size=0.95,
+        face=DARK,
+        border=LIGHT,
+    )
 
 
 def misclassified_layer(result: PolarizationMap) -> LayerData:
     """A cross at each position that differs from the reference."""
     mask = np.zeros(result.scan_shape, bool) if result.misclassified is None else result.misclassified
-    return _markers(result, mask, "Differs from reference", "misclassified", "x", LIGHT, DARK)
+    return _markers(
+        result, mask, "Differs from reference", "misclassified", symbol="x", size=0.6, face=LIGHT, border=DARK
+    )
 
 
 def default_spacing_px(scan_shape: tuple[int, int]) -> int:
     """Return the arrow spacing that leaves a map of this shape readable."""
-    return max(1, round(max(scan_shape) / ARROWS_ACROSS))
+    return -(-max(scan_shape) // ARROWS_ACROSS)
 
 
 def direction_shares(direction: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -151,9 +164,13 @@ def direction_shares(direction: NDArray[np.uint8]) -> NDArray[np.float64]:
     return counts / max(direction.size, 1)
 
 
-def _labels(
-    result: PolarizationMap, direction: NDArray[np.uint8], name: str, role: str, **display: Any
-) -> LayerData:
+def _centred_grid(n: int, spacing: int) -> NDArray[np.float64]:
+    """Return the middles of the blocks of `spacing` positions that fit into `n`, with equal margins."""
+    count = max(1, n // spacing)
+    return spacing * (np.arange(count, dtype=np.float64) - (count - 1) / 2) + (n - 1) / 2
+
+
+def _labels(result: PolarizationMap, direction: NDArray[np.uint8], name: str, role: str, **display: Any) -> LayerData:
     """Labels count from 1, because napari keeps 0 for what is transparent: here the undefined positions."""
     label = np.where(direction == UNDEFINED, 0, direction + 1).astype(np.uint8)
     colors: dict[int | None, str] = {None: "transparent", 0: "transparent"}
@@ -181,7 +198,15 @@ def _direction_features(result: PolarizationMap, direction: NDArray[np.uint8]) -
 
 
 def _markers(
-    result: PolarizationMap, mask: NDArray[np.bool_], name: str, role: str, symbol: str, face: str, border: str
+    result: PolarizationMap,
+    mask: NDArray[np.bool_],
+    name: str,
+    role: str,
+    *,
+    symbol: str,
+    size: float,
+    face: str,
+    border: str,
 ) -> LayerData:
     position = np.argwhere(mask)
     place = tuple(position.T)
@@ -190,7 +215,7 @@ def _markers(
         name,
         role,
         symbol=symbol,
-        size=0.95,
+        size=size,
         face_color=face,
         border_color=border,
         border_width=0.14,
@@ -202,7 +227,7 @@ def _markers(
 
 def _map_options(result: PolarizationMap, name: str, role: str, **display: Any) -> dict[str, Any]:
     options = _options(name, role, scan_geometry(result_calibration(result)), **display)
-    options["metadata"][MAP_KEY] = result
+    options["metadata"] |= {MAP_KEY: result, SOURCE_KEY: result}
     return options
 
 

@@ -91,7 +91,7 @@ class PatternView(QWidget):
         """The pattern shown."""
         return self._pattern
 
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+    def sizeHint(self) -> QSize:
         """Preferred size."""
         return QSize(200, 200)
 
@@ -111,7 +111,7 @@ class PatternView(QWidget):
     def _to_levels(self, pattern: NDArray[np.number]) -> NDArray[np.uint8]:
         return np.ascontiguousarray(to_levels(pattern, logarithmic=self._logarithmic))
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw pattern and overlays."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor("#0b0c10"))

@@ -5,7 +5,17 @@ from __future__ import annotations
 from enum import Enum
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 class State(Enum):
@@ -17,21 +27,28 @@ class State(Enum):
     ATTENTION = ("▲", "#d98a00")
 
 
+def fold_button(tooltip: str, *, bold: bool = False) -> QPushButton:
+    """Return a button that looks like text; checked means unfolded."""
+    button = QPushButton()
+    button.setCheckable(True)
+    button.setFlat(True)
+    button.setToolTip(tooltip)
+    button.setStyleSheet(
+        "QPushButton, QPushButton:hover, QPushButton:checked, QPushButton:pressed"
+        "{background: transparent; border: none; text-align: left; padding: 2px 0px;"
+        f"font-weight: {'bold' if bold else 'normal'};}}"
+    )
+    return button
+
+
 class Section(QFrame):
     """One step: a header with title and state, and a body that folds away."""
 
     def __init__(self, title: str, *, tooltip: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._title = title
-        self.header = QPushButton()
-        self.header.setCheckable(True)
+        self.header = fold_button(tooltip, bold=True)
         self.header.setChecked(True)
-        self.header.setFlat(True)
-        self.header.setToolTip(tooltip)
-        self.header.setStyleSheet(
-            "QPushButton, QPushButton:hover, QPushButton:checked, QPushButton:pressed"
-            "{background: transparent; border: none; text-align: left; font-weight: bold; padding: 2px 0px;}"
-        )
         self.header.toggled.connect(self._fold)
         self.status = QLabel()
         self.status.setTextFormat(Qt.TextFormat.RichText)
@@ -115,3 +132,10 @@ def note() -> QLabel:
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     return label
+
+
+def fit_width(box: QComboBox) -> None:
+    """Let a list take the width there is, however long its entries are."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -50,7 +50,7 @@ class DirectionWheel(QWidget):
         """Tell which share of the map each direction covers, shape (8,), for the tooltips."""
         self._shares = shares
 
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+    def sizeHint(self) -> QSize:
         """Preferred size."""
         return QSize(160, 160)
 
@@ -75,7 +75,7 @@ class DirectionWheel(QWidget):
     def _radius(self) -> float:
         return min(self.width(), self.height()) / 2 - 24
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the wheel."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -104,9 +104,7 @@ class DirectionWheel(QWidget):
         font.setBold(active)
         painter.setFont(font)
         painter.setPen(text_color)
-        painter.drawText(
-            QRectF(middle.x() - 16, middle.y() - 9, 32, 18), Qt.AlignmentFlag.AlignCenter, direction.name
-        )
+        painter.drawText(QRectF(middle.x() - 16, middle.y() - 9, 32, 18), Qt.AlignmentFlag.AlignCenter, direction.name)
 
     def _paint_center(self, painter: QPainter, direction: Direction, text_color: QColor) -> None:
         font = QFont(self.font())
@@ -116,20 +114,20 @@ class DirectionWheel(QWidget):
         box = QRectF(self._center.x() - 30, self._center.y() - 16, 60, 32)
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, f"{direction.name}\n{direction.angle_deg:.0f}°")
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Highlight the wedge under the mouse and name it."""
         self._hovered = self.direction_at(event.position())
         if self._hovered is not None:
             QToolTip.showText(event.globalPosition().toPoint(), self.describe(self._hovered), self)
         self.update()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Report the wedge that is clicked."""
         direction = self.direction_at(event.position())
         if direction is not None:
             self.clicked.emit(direction)
 
-    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+    def leaveEvent(self, event: QEvent) -> None:
         """Give the highlight back to the cursor of the map."""
         self._hovered = None
         self.update()

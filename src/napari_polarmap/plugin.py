@@ -1,0 +1,111 @@
+"""What the napari manifest names, without Qt: reader, writer and sample data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+
+from napari_polarmap.core.directions import UNDEFINED
+from napari_polarmap.io import open_scan
+from napari_polarmap.io.result import FORMAT, PolarizationMap
+from napari_polarmap.pipeline.layers import MAP_KEY, ROLE_KEY, LayerData, map_layers, scan_layer
+from napari_polarmap.pipeline.preview import quick_look
+
+SAMPLES: Final = {
+    "two_domains": "two domains and their wall",
+    "defect": "one domain with a structural defect",
+}
+"""Scans in ``sample_data/``: file stem and title."""
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
+    """Return the reader of a scan or result file; None for a stack of several paths.
+
+    The scan's bright-field image becomes a layer that carries the scan in its metadata;
+    a result brings all its layers back.
+    """
+    return read_layers if isinstance(path, str) else None
+
+
+def read_layers(path: str) -> list[LayerData]:
+    """Read a scan or a result.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        With one sentence, if the file is neither.
+    """
+    if is_result(path):
+        return map_layers(PolarizationMap.load(path))
+    return read_scan(path)
+
+
+def read_scan(path: str | Path) -> list[LayerData]:
+    """Open a scan and return its bright-field image as a layer."""
+    scan = open_scan(path)
+    preview = quick_look(scan)
+    return [scan_layer(scan, preview.image, preview=not preview.complete)]
+
+
+def is_result(path: str | Path) -> bool:
+    """Tell whether a file is one that `PolarizationMap.save` wrote."""
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return bool(file.attrs.get("format") == FORMAT)
+
+
+def write_result(path: str, layers: list[tuple[Any, dict[str, Any], str]]) -> list[str]:
+    """Write the result behind the given layers as one file.
+
+    Directions that were painted over in the map are saved as painted.
+
+    Raises
+    ------
+    ValueError
+        If no layer, or layers of more than one result, belong to a polarization map.
+    """
+    found = {id(meta["metadata"][MAP_KEY]): meta["metadata"][MAP_KEY] for _, meta, _ in _of_maps(layers)}
+    if len(found) != 1:
+        what = "layers of several polarization maps" if found else "no layer of a polarization map"
+        raise ValueError(f"{path}: {what} to save; select the layers of one map")
+    (result,) = found.values()
+    for data, meta, _ in _of_maps(layers):
+        if meta["metadata"].get(ROLE_KEY) == "direction":
+            result = _with_painted(result, np.asarray(data))
+    return [str(result.save(path))]
+
+
+def _of_maps(layers: list[tuple[Any, dict[str, Any], str]]) -> list[tuple[Any, dict[str, Any], str]]:
+    return [layer for layer in layers if MAP_KEY in (layer[1].get("metadata") or {})]
+
+
+def _with_painted(result: PolarizationMap, label: np.ndarray[Any, np.dtype[Any]]) -> PolarizationMap:
+    known = (label >= 1) & (label <= 8)
+    domain = np.where(known, label.astype(np.int64) - 1, UNDEFINED).astype(np.uint8)
+    changed = int((domain != result.domain).sum())
+    if changed == 0:
+        return result
+    notes = [*result.provenance.get("notes", []), f"{changed} positions of the direction map were edited by hand."]
+    return replace(result, domain=domain, provenance={**result.provenance, "notes": notes})
+
+
+def sample_path(name: str) -> Path:
+    """Return the file of a sample scan by its stem."""
+    return Path(str(files("napari_polarmap") / "sample_data" / f"{name}.h5"))
+
+
+def sample_two_domains() -> list[LayerData]:
+    """Open the sample with two domains."""
+    return read_scan(sample_path("two_domains"))
+
+
+def sample_defect() -> list[LayerData]:
+    """Open the sample with a structural defect."""
+    return read_scan(sample_path("defect"))

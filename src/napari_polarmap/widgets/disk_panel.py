@@ -1,0 +1,101 @@
+"""Step 2: the direct disk that was found, and how it is followed over the scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QProgressBar, QSpinBox, QVBoxLayout, QWidget
+
+from napari_polarmap.pipeline.mapping import Inspection, MapParams
+from napari_polarmap.widgets.section import Form, note
+
+CENTERS = {
+    "plane": "moves as a plane (descan)",
+    "global": "the same everywhere",
+    "position": "measured at each position",
+}
+
+
+class DiskPanel(QWidget):
+    """Shows disk and descan; chooses the centre and the crop.
+
+    Signals
+    -------
+    changed()
+        Another centre or crop was chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.found = note()
+        self.found.setText("Open a scan first.")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 0)
+        self.progress.setFormat("%v of %m patterns")
+        self.progress.hide()
+        self.center = QComboBox()
+        for key, text in CENTERS.items():
+            self.center.addItem(text, key)
+        self.center.setToolTip(
+            "Where the direct disk is looked for in each pattern.\n"
+            "Plane: the disk drifts evenly over the scan, as imperfect descan does; fitted to the centres of mass.\n"
+            "Same everywhere: one centre for all patterns.\n"
+            "Each position: the centre of mass itself; follows atom columns too, so only for strong random drift."
+        )
+        self.crop_px = QSpinBox()
+        self.crop_px.setRange(0, 4096)
+        self.crop_px.setSuffix(" px")
+        self.crop_px.setSpecialValueText("fits the classifier")
+        self.crop_px.setKeyboardTracking(False)
+        self.crop_px.setToolTip(
+            "Edge of the square around the disk that is classified [detector pixels].\n"
+            "At 0 it is as large as the patterns the classifier was trained on."
+        )
+        form = Form()
+        form.add("Disk centre", self.center)
+        form.add("Crop", self.crop_px)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.found)
+        layout.addWidget(self.progress)
+        layout.addLayout(form)
+        self.center.currentIndexChanged.connect(self.changed)
+        self.crop_px.valueChanged.connect(self.changed)
+        self.restore()
+
+    def restore(self) -> None:
+        """Go back to the defaults of `MapParams`."""
+        defaults = MapParams()
+        self.center.setCurrentIndex(self.center.findData(defaults.center))
+        self.crop_px.setValue(defaults.crop_px or 0)
+
+    def params(self) -> dict[str, Any]:
+        """Return the part of `MapParams` that is chosen here."""
+        return {"center": self.center.currentData(), "crop_px": self.crop_px.value() or None}
+
+    def show_busy(self, done: int = 0, total: int = 0) -> None:
+        """Say that the disk is being measured."""
+        self.found.setText("Looking for the direct disk and the centres of mass …")
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+        self.progress.show()
+
+    def show_found(self, inspection: Inspection) -> None:
+        """Say what was found."""
+        disk = inspection.disk
+        y, x = disk.center_px
+        lines = [
+            f"Disk at row {y:.2f}, column {x:.2f} px; radius {disk.radius_px:.2f} px; rim residual {disk.residual:.1%}"
+        ]
+        lines += inspection.notes
+        self.found.setText("\n".join(lines))
+        self.progress.hide()
+
+    def show_text(self, text: str) -> None:
+        """Say something else, for instance why there is no disk."""
+        self.found.setText(text)
+        self.progress.hide()

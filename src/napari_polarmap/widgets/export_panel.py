@@ -1,0 +1,141 @@
+"""Step 5: take the map home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_polarmap.io.export import export_map
+from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.widgets.section import Form, note
+
+FORMATS = {
+    "h5": (
+        "Result",
+        True,
+        "All maps with their provenance, as one HDF5 file; drag it into napari to see every layer again",
+    ),
+    "tiff": ("TIFF", True, "Each map as a TIFF image with the scan step as its resolution"),
+    "csv": ("CSV", True, "One line per scan position: row, column, direction, angle [°], confidence, irregularity"),
+    "png": ("PNG", True, "Figure for a paper: map, arrows, colour wheel, scale bar"),
+    "svg": ("SVG", False, "The same figure as vectors"),
+}
+"""Format: caption, chosen at first, tooltip."""
+
+
+def export(result: PolarizationMap, folder: Path, formats: list[str], stem: str) -> list[Path]:
+    """Write a map in the formats asked for and return the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [result.save(folder / f"{stem}.h5")] if "h5" in formats else []
+    others = tuple(name for name in formats if name != "h5")
+    return files + (list(export_map(result, folder, others, stem=stem)) if others else [])
+
+
+class ExportPanel(QWidget):
+    """Folder, name and formats.
+
+    Signals
+    -------
+    export_clicked()
+    """
+
+    export_clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.folder = QLineEdit()
+        self.folder.setPlaceholderText("choose a folder")
+        self.folder.setToolTip("Folder for the files; it is made where it does not exist")
+        self.folder.textChanged.connect(self._on_edit)
+        self.browse_button = QPushButton("…")
+        self.browse_button.setToolTip("Choose a folder")
+        self.browse_button.setMaximumWidth(32)
+        self.browse_button.clicked.connect(self._ask_folder)
+        self.stem = QLineEdit("polarization")
+        self.stem.setToolTip("Beginning of every file name")
+        self.stem.textChanged.connect(self._on_edit)
+        self.formats = {}
+        boxes = QGridLayout()
+        boxes.setContentsMargins(0, 0, 0, 0)
+        boxes.setSpacing(4)
+        for index, (key, (caption, on, tooltip)) in enumerate(FORMATS.items()):
+            box = QCheckBox(caption)
+            box.setChecked(on)
+            box.setToolTip(tooltip)
+            box.toggled.connect(self._on_edit)
+            boxes.addWidget(box, index // 3, index % 3)
+            self.formats[key] = box
+        self.button = QPushButton("Export")
+        self.button.clicked.connect(self.export_clicked)
+        self.written = note()
+        self._busy = self._has_map = False
+        form = Form()
+        form.add("Folder", self.folder, self.browse_button)
+        form.add("Name", self.stem)
+        row = QHBoxLayout()
+        row.addWidget(self.button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(form)
+        layout.addLayout(boxes)
+        layout.addLayout(row)
+        layout.addWidget(self.written)
+        self._on_edit()
+
+    @property
+    def chosen(self) -> list[str]:
+        """Formats that are ticked."""
+        return [key for key, box in self.formats.items() if box.isChecked()]
+
+    def suggest(self, folder: Path | None, stem: str) -> None:
+        """Fill in a folder where none was chosen, and a name for the files."""
+        if not self.folder.text() and folder is not None:
+            self.folder.setText(str(folder))
+        self.stem.setText(stem)
+
+    def show_map(self, available: bool) -> None:
+        """Enable the export where there is a map."""
+        self._has_map = available
+        self._on_edit()
+
+    def show_busy(self, busy: bool) -> None:
+        """Say that files are being written."""
+        self._busy = busy
+        self._on_edit()
+        if busy:
+            self.written.setText("writing …")
+
+    def show_written(self, files: list[Path]) -> None:
+        """List the files that were written."""
+        names = ", ".join(path.name for path in files[:8]) + (" …" if len(files) > 8 else "")
+        self.written.setText(f"Wrote {len(files)} files: {names}")
+        self.written.setToolTip("\n".join(str(path) for path in files))
+
+    def _ask_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Folder for the export", self.folder.text())
+        if path:
+            self.folder.setText(path)
+
+    def _on_edit(self) -> None:
+        reasons = [
+            "there is no map yet" if not self._has_map else "",
+            "files are being written" if self._busy else "",
+            "choose a folder" if not self.folder.text().strip() else "",
+            "give the files a name" if not self.stem.text().strip() else "",
+            "tick a format" if not self.chosen else "",
+        ]
+        reason = next((text for text in reasons if text), "")
+        self.button.setEnabled(not reason)
+        self.button.setToolTip(reason or "Write the files")

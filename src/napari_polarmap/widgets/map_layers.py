@@ -1,0 +1,123 @@
+"""Put the layers of a map into the viewer, and keep those that are there up to date."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Layer
+
+from napari_polarmap.core.data import Scan4D
+from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.pipeline.layers import (
+    MAP_KEY,
+    ROLE_KEY,
+    SCAN_KEY,
+    SCAN_ROLE,
+    SOURCE_KEY,
+    LayerData,
+    map_layers,
+    scan_geometry,
+    scan_layer,
+)
+
+PER_ITEM = {"vectors": ("edge_color", "edge_width")}
+"""Options that belong to the data of a layer and not to the taste of its user."""
+
+
+class MapLayers:
+    """The layers of scans and their maps in a viewer.
+
+    Layers that belong together share one object, their source: the data of the scan, or a
+    result that was opened. What the user set on a layer (visibility, opacity, contrast,
+    name) stays when its data are exchanged; a layer that the user deleted comes back with
+    the next run only.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+
+    def of(self, source: object) -> list[Layer]:
+        """Return the layers of a source, the lowest first."""
+        return [layer for layer in self._viewer.layers if layer.metadata.get(SOURCE_KEY) is source]
+
+    def layer(self, role: str, source: object) -> Layer | None:
+        """Return the layer that shows one part of a map."""
+        return next((layer for layer in self.of(source) if layer.metadata.get(ROLE_KEY) == role), None)
+
+    def show_scan(self, scan: Scan4D, image: Any) -> None:
+        """Show the bright-field image of a scan, in its layer where there is one."""
+        data, options, kind = scan_layer(scan, image)
+        layer = self.layer(SCAN_ROLE, scan.data)
+        if layer is not None:
+            layer.data, layer.contrast_limits, layer.name = data, options["contrast_limits"], options["name"]
+            self.update_scan(scan)
+            return
+        first = len(self._viewer.layers) == 0
+        self._add(data, options, kind)
+        if first:
+            self._viewer.reset_view()
+            self._viewer.canvas.overlays.scale_bar.visible = True
+
+    def update_scan(self, scan: Scan4D) -> None:
+        """Give the layers of a scan its new calibration."""
+        geometry = scan_geometry(scan.calibration)
+        for layer in self.of(scan.data):
+            layer.scale, layer.units = geometry["scale"], geometry["units"]
+            if SCAN_KEY in layer.metadata:
+                layer.metadata = {**layer.metadata, SCAN_KEY: scan}
+
+    def show_map(self, result: PolarizationMap, source: object, *, spacing_px: int | None = None) -> None:
+        """Add the layers of a map, or exchange the data of those that are there."""
+        for data, options, kind in map_layers(result, arrow_spacing_px=spacing_px):
+            options["metadata"][SOURCE_KEY] = source
+            layer = self.layer(options["metadata"][ROLE_KEY], source)
+            if layer is None:
+                self._add(data, options, kind)
+            elif SCAN_KEY not in layer.metadata:
+                _exchange(layer, data, options, kind)
+
+    def update(self, result: PolarizationMap, source: object, layer_data: LayerData | None = None) -> None:
+        """Let the layers of a map know the changed result, and exchange the data of one that is still there."""
+        for layer in self.of(source):
+            if MAP_KEY in layer.metadata:
+                layer.metadata = {**layer.metadata, MAP_KEY: result}
+        if layer_data is not None:
+            data, options, kind = layer_data
+            layer = self.layer(options["metadata"][ROLE_KEY], source)
+            if layer is not None:
+                options["metadata"][SOURCE_KEY] = source
+                _exchange(layer, data, options, kind)
+
+    def remove(self, role: str, source: object) -> None:
+        """Remove the layer of a role."""
+        layer = self.layer(role, source)
+        if layer is not None:
+            self._viewer.layers.remove(layer)
+
+    def select(self, role: str, source: object) -> None:
+        """Make one layer the active one, which the status bar reads."""
+        layer = self.layer(role, source)
+        if layer is not None:
+            self._viewer.layers.selection.active = layer
+
+    def add(self, layer_data: LayerData, source: object) -> None:
+        """Add one layer on top; the active layer stays the active one."""
+        data, options, kind = layer_data
+        options["metadata"][SOURCE_KEY] = source
+        active = self._viewer.layers.selection.active
+        self._add(data, options, kind)
+        self._viewer.layers.selection.active = active
+
+    def _add(self, data: Any, options: dict[str, Any], kind: str) -> None:
+        self._viewer.add_layer(Layer.create(data, options, kind))
+
+
+def _exchange(layer: Layer, data: Any, options: dict[str, Any], kind: str) -> None:
+    layer.metadata = {**layer.metadata, **options["metadata"]}
+    layer.data = data
+    layer.scale, layer.units = options["scale"], options["units"]
+    if "features" in options:
+        layer.features = options["features"]
+    for name in PER_ITEM.get(kind, ()):
+        setattr(layer, name, options[name])

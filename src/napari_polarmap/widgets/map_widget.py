@@ -1,0 +1,388 @@
+"""The dock: from a scan to a polarization map, in the order in which a person works."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
+
+from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.directions import Direction
+from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.models.registry import load_classifier
+from napari_polarmap.pipeline.layers import MAP_KEY, SOURCE_KEY, arrow_layer, irregular_layer, misclassified_layer
+from napari_polarmap.pipeline.mapping import Inspection, MapParams, Progress, disk_centers, inspect_scan, map_steps
+from napari_polarmap.pipeline.review import with_fdr, with_reference
+from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
+from napari_polarmap.widgets.dataset_panel import DatasetPanel
+from napari_polarmap.widgets.disk_panel import DiskPanel
+from napari_polarmap.widgets.explorer import Explorer
+from napari_polarmap.widgets.export_panel import ExportPanel, export
+from napari_polarmap.widgets.map_layers import MapLayers
+from napari_polarmap.widgets.readiness import Situation
+from napari_polarmap.widgets.review_panel import ReviewPanel
+from napari_polarmap.widgets.section import Section
+from napari_polarmap.widgets.workers import Jobs, tell_error
+
+TITLE = "Polarization mapping"
+
+
+def run_steps(scan: Scan4D, model: str, params: MapParams) -> Generator[Progress, None, PolarizationMap]:
+    """Load a classifier and map a scan, telling how far it has come."""
+    yield Progress("loading the classifier", 0, 0)
+    classifier = load_classifier(model)
+    return (yield from map_steps(scan, classifier, params))
+
+
+def belongs(result: PolarizationMap, source: object, scan: Scan4D | None) -> bool:
+    """Tell whether a map in the window is one of the scan, or any map where there is no scan."""
+    if scan is None or source is scan.data:
+        return True
+    if not isinstance(source, PolarizationMap) or result.scan_shape != scan.scan_shape or scan.path is None:
+        return False
+    stored = (result.provenance.get("input") or {}).get("path") or ""
+    return Path(stored).name == scan.path.name
+
+
+class MapWidget(QWidget):
+    """Dock widget "Polarization mapping".
+
+    It collects parameters, starts workers and shows their layers; it computes nothing.
+
+    Parameters
+    ----------
+    napari_viewer : napari.components.ViewerModel
+        The viewer whose layers it reads and adds to.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = napari_viewer
+        self.inspection: Inspection | None = None
+        self.result: PolarizationMap | None = None
+        self._source: object = None
+        self._ran: tuple[object, ...] | None = None
+        self._problem = ""
+        self._docked = False
+        self._layers = MapLayers(napari_viewer)
+        self._inspecting, self._mapping, self._exporting = Jobs(self), Jobs(self), Jobs(self)
+        self._build()
+        self._connect()
+        self._adopt_result()
+        self._refresh()
+
+    def _build(self) -> None:
+        self.dataset = DatasetPanel(self.viewer)
+        self.disk = DiskPanel()
+        self.classifier = ClassifierPanel()
+        self.review = ReviewPanel()
+        self.export = ExportPanel()
+        self.explorer = Explorer(self.viewer)
+        steps = [
+            ("1  Dataset", self.dataset, "Choose a scan and check its calibration"),
+            ("2  CoM correction", self.disk, "Find the direct disk and follow it over the scan"),
+            ("3  Classifier", self.classifier, "Choose a classifier and compute the map"),
+            ("4  Irregular positions", self.review, "Judge the map"),
+            ("5  Export", self.export, "Save the map"),
+        ]
+        column = QWidget()
+        layout = QVBoxLayout(column)
+        layout.setContentsMargins(6, 4, 10, 4)
+        layout.setSpacing(4)
+        self.sections = []
+        for title, panel, tooltip in steps:
+            section = Section(title, tooltip=tooltip)
+            section.set_content(panel)
+            layout.addWidget(section)
+            self.sections.append(section)
+        layout.addStretch(1)
+        self.scroll = QScrollArea()
+        self.scroll.setWidget(column)
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter.addWidget(self.scroll)
+        splitter.addWidget(self.explorer)
+        splitter.setChildrenCollapsible(False)
+        splitter.setStretchFactor(0, 3)
+        splitter.setStretchFactor(1, 2)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(2, 2, 2, 2)
+        whole.addWidget(splitter)
+        self.setMinimumWidth(350)
+
+    def _connect(self) -> None:
+        self.dataset.scan_chosen.connect(self._on_scan)
+        self.dataset.calibration_changed.connect(self._on_calibration)
+        self.dataset.failed.connect(tell_error)
+        self.disk.changed.connect(self._on_center)
+        self.classifier.changed.connect(self._refresh)
+        self.classifier.failed.connect(tell_error)
+        self.classifier.run_clicked.connect(self.run)
+        self.classifier.cancel_clicked.connect(self._mapping.cancel)
+        self.classifier.restore_clicked.connect(self._restore)
+        self.review.fdr_changed.connect(self._on_fdr)
+        self.review.reference_changed.connect(self._on_reference)
+        self.review.spacing_changed.connect(self._on_spacing)
+        self.export.export_clicked.connect(self._export)
+        self.viewer.layers.events.inserted.connect(self._adopt_result)
+        if self.dataset.scan is not None:
+            self._on_scan(self.dataset.scan)
+
+    def event(self, event: QEvent) -> bool:
+        """Let go of the viewer when the dock is closed for good."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.detach()
+        return super().event(event)
+
+    def detach(self) -> None:
+        """Stop all work and let go of the viewer."""
+        for jobs in (self._inspecting, self._mapping, self._exporting):
+            jobs.stop()
+        self.dataset.detach()
+        self.explorer.detach()
+        self.viewer.layers.events.inserted.disconnect(self._adopt_result)
+
+    # 1 and 2: the scan and its disk
+
+    def _on_scan(self, scan: Scan4D | None) -> None:
+        self._mapping.stop()
+        self._inspecting.stop()
+        self.classifier.show_running(False)
+        self.inspection, self._problem, self._ran = None, "", None
+        self._set_result(None, None if scan is None else scan.data)
+        self.explorer.set_scan(scan)
+        if scan is not None:
+            self.disk.show_busy()
+            self.export.suggest(_folder(scan), f"{scan.name}_polarization")
+            self._inspecting.start(
+                inspect_scan,
+                scan,
+                returned=self._on_inspected,
+                errored=self._on_no_disk,
+                finished=self._refresh,
+            )
+        self._adopt_result()
+        self._refresh()
+
+    def _on_inspected(self, inspection: Inspection) -> None:
+        self.inspection, self._problem = inspection, ""
+        scan = self.dataset.scan
+        self.disk.show_found(inspection)
+        self._layers.show_scan(scan, inspection.statistics.bright)
+        self._show_disk()
+        self._refresh()
+
+    def _on_no_disk(self, error: Exception) -> None:
+        self._problem = str(error)
+        self.disk.show_text(str(error))
+        self._refresh()
+        tell_error(error)
+
+    def _on_calibration(self, scan: Scan4D) -> None:
+        self.explorer.set_scan(scan)
+        self._layers.update_scan(scan)
+        self._show_disk()
+        self._refresh()
+
+    def _on_center(self) -> None:
+        self._show_disk()
+        self._refresh()
+
+    def _show_disk(self) -> None:
+        """Draw disk and crop over the pattern at the cursor, as the map will use them."""
+        scan, inspection = self.dataset.scan, self.inspection
+        if scan is None or inspection is None:
+            return
+        mrad_per_px = self._mrad_per_px()
+        self.dataset.calibration.suggest("mrad_per_px", mrad_per_px)
+        self.dataset.calibration.suggest(
+            "convergence_mrad", None if mrad_per_px is None else mrad_per_px * inspection.disk.radius_px
+        )
+        info, chosen = self.classifier.info, self.disk.params()
+        crop_px = chosen["crop_px"]
+        if crop_px is None and info is not None and mrad_per_px is not None:
+            crop_px = info.grid_px * info.grid_mrad / mrad_per_px
+        centers_px = disk_centers(inspection, chosen["center"])
+        self.explorer.set_disk(centers_px, inspection.disk.radius_px, crop_px)
+
+    def _mrad_per_px(self) -> float | None:
+        """Return the angle per pixel, entered or from the radius of the disk."""
+        known = self.dataset.scan.calibration
+        if known.mrad_per_px is not None or known.convergence_mrad is None or self.inspection is None:
+            return known.mrad_per_px
+        return known.convergence_mrad / self.inspection.disk.radius_px
+
+    # 3: the run
+
+    def params(self) -> MapParams:
+        """Return what is chosen in all steps."""
+        reference = self.review.reference.currentData()
+        return MapParams(
+            **self.disk.params(),
+            **self.classifier.params(),
+            fdr=self.review.fdr,
+            reference=None if reference is None else reference.name,
+        )
+
+    def run(self) -> None:
+        """Compute the map of the scan in the background."""
+        try:
+            params = self.params()
+        except ValueError as error:
+            tell_error(error)
+            return
+        self.classifier.show_running(True)
+        QTimer.singleShot(0, self._show_progress_bar)
+        self._mapping.start(
+            run_steps,
+            self.dataset.scan,
+            self.classifier.model_name,
+            params,
+            yielded=self.classifier.show_progress,
+            returned=self._on_mapped,
+            errored=tell_error,
+            aborted=self._on_aborted,
+            finished=self._on_run_finished,
+        )
+        self._ran = self._settings()
+        self._refresh()
+
+    def _show_progress_bar(self) -> None:
+        self.scroll.ensureWidgetVisible(self.classifier.progress, 0, 8)
+
+    def _on_mapped(self, result: PolarizationMap) -> None:
+        source = self.dataset.scan.data
+        self.review.show_spacing(result.scan_shape)
+        self._layers.show_map(result, source)
+        self._layers.select("direction", source)
+        self.viewer.title = f"Polarization of {self.dataset.scan.name}"
+        self._set_result(result, source)
+
+    def _on_aborted(self) -> None:
+        show_info("The run was cancelled; the layers are as they were.")
+
+    def _on_run_finished(self) -> None:
+        self.classifier.show_running(False)
+        self._refresh()
+
+    def _restore(self) -> None:
+        self.classifier.restore()
+        self.disk.restore()
+        self.review.set_fdr(MapParams().fdr)
+
+    def _settings(self) -> tuple[object, ...]:
+        """Return everything that a run depends on, to tell when a map is out of date."""
+        scan = self.dataset.scan
+        calibration = None if scan is None else scan.calibration
+        return calibration, self.classifier.model_name, *self.disk.params().values(), *self.classifier.params().values()
+
+    def _refresh(self, *_: object) -> None:
+        """Show how each step stands and whether a run can start."""
+        situation = Situation(
+            scan=self.dataset.scan,
+            inspecting=self._inspecting.busy,
+            inspection=self.inspection,
+            problem=self._problem,
+            model=self.classifier.info,
+            running=self._mapping.busy,
+            result=self.result,
+            stale=self._ran is not None and self._ran != self._settings(),
+        )
+        for section, header in zip(self.sections, situation.headers, strict=True):
+            section.set_state(*header)
+        if not self._mapping.busy:
+            self.classifier.show_ready(situation.reason, self._warning())
+
+    def _warning(self) -> str:
+        scan, info = self.dataset.scan, self.classifier.info
+        if scan is None or info is None:
+            return ""
+        convergence_mrad, mrad_per_px = scan.calibration.convergence_mrad, self._mrad_per_px()
+        if convergence_mrad is None and mrad_per_px is not None and self.inspection is not None:
+            convergence_mrad = mrad_per_px * self.inspection.disk.radius_px
+        return out_of_range(info, convergence_mrad=convergence_mrad, voltage_kV=scan.calibration.voltage_kV)
+
+    # 4: the map
+
+    def _adopt_result(self, event: Any = None) -> None:
+        """Take a map that is in the window already, where there is none: of this scan, or opened as a file."""
+        if self.result is not None or self._mapping.busy:
+            return
+        for layer in self.viewer.layers:
+            result, source = layer.metadata.get(MAP_KEY), layer.metadata.get(SOURCE_KEY)
+            if result is not None and belongs(result, source, self.dataset.scan):
+                self.review.show_spacing(result.scan_shape)
+                self._set_result(result, source)
+                return
+
+    def _set_result(self, result: PolarizationMap | None, source: object) -> None:
+        self.result, self._source = result, source
+        self.explorer.set_result(result)
+        self.review.show_map(result)
+        self.export.show_map(result is not None)
+        self._refresh()
+
+    def _on_fdr(self, fdr: float) -> None:
+        if self.result is not None:
+            self._change(with_fdr(self.result, fdr), irregular_layer)
+
+    def _on_reference(self, reference: Direction | None) -> None:
+        if self.result is None:
+            return
+        result = with_reference(self.result, reference)
+        if result.misclassified is None:
+            self._layers.remove("misclassified", self._source)
+            self._change(result, None)
+        elif self._layers.layer("misclassified", self._source) is None:
+            self._layers.add(misclassified_layer(result), self._source)
+            self._change(result, None)
+        else:
+            self._change(result, misclassified_layer)
+
+    def _on_spacing(self, spacing_px: int) -> None:
+        if self.result is not None:
+            self._layers.update(self.result, self._source, arrow_layer(self.result, spacing_px=spacing_px))
+
+    def _change(self, result: PolarizationMap, make_layer: Any) -> None:
+        """Show a changed result."""
+        self.result = result
+        self._layers.update(result, self._source, None if make_layer is None else make_layer(result))
+        self.explorer.set_result(result)
+        self.review.show_map(result)
+        self._refresh()
+
+    # 5: files
+
+    def _export(self) -> None:
+        self.export.show_busy(True)
+        self._exporting.start(
+            export,
+            self.result,
+            Path(self.export.folder.text().strip()).expanduser(),
+            self.export.chosen,
+            self.export.stem.text().strip(),
+            returned=self.export.show_written,
+            errored=self._on_export_error,
+            finished=lambda: self.export.show_busy(False),
+        )
+
+    def _on_export_error(self, error: Exception) -> None:
+        self.export.written.setText(str(error))
+        tell_error(error)
+
+
+def _folder(scan: Scan4D) -> Path | None:
+    """Return the folder in which a scan lies, where one can write there."""
+    folder = None if scan.path is None else scan.path.resolve().parent
+    return folder if folder is not None and os.access(folder, os.W_OK) else None

@@ -1,0 +1,95 @@
+"""What the header of each step says, and why Run is disabled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_polarmap.core.data import Scan4D
+from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.models.weights import ModelInfo
+from napari_polarmap.pipeline.mapping import Inspection
+from napari_polarmap.widgets.section import State
+
+Header = tuple[State, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """All that the state of the steps depends on.
+
+    Attributes
+    ----------
+    problem : str
+        Why there is no disk.
+    stale : bool
+        Something was changed since the map was computed.
+    """
+
+    scan: Scan4D | None
+    inspecting: bool
+    inspection: Inspection | None
+    problem: str
+    model: ModelInfo | None
+    running: bool
+    result: PolarizationMap | None
+    stale: bool
+
+    @property
+    def reason(self) -> str:
+        """Why a run cannot start, as a sentence; empty where it can."""
+        if self.scan is None:
+            return "To run, open a scan in step 1."
+        if self.inspecting:
+            return "Run waits for the disk to be found."
+        if self.problem or self.inspection is None:
+            return "To run, choose a scan with a bright-field disk."
+        if not self._scaled:
+            return "To run, enter the convergence angle or mrad/px in step 1."
+        if self.model is None:
+            return "To run, choose a classifier file."
+        return ""
+
+    @property
+    def headers(self) -> list[Header]:
+        """State and words for the five steps."""
+        return [self._dataset(), self._disk(), self._map(), self._review(), self._export()]
+
+    @property
+    def _scaled(self) -> bool:
+        known = self.scan.calibration
+        return known.mrad_per_px is not None or known.convergence_mrad is not None
+
+    def _dataset(self) -> Header:
+        if self.scan is None:
+            return State.WAITING, ""
+        if not self._scaled:
+            return State.ATTENTION, "convergence missing"
+        if self.scan.calibration.scan_step_A is None:
+            return State.DONE, "no scan step"
+        return State.DONE, "calibrated"
+
+    def _disk(self) -> Header:
+        if self.inspecting:
+            return State.BUSY, "measuring"
+        if self.problem:
+            return State.ATTENTION, "no disk"
+        if self.inspection is None:
+            return State.WAITING, ""
+        return State.DONE, f"disk radius {self.inspection.disk.radius_px:.1f} px"
+
+    def _map(self) -> Header:
+        if self.running:
+            return State.BUSY, "running"
+        if self.result is not None and self.stale:
+            return State.ATTENTION, "settings changed: run again"
+        if self.result is not None:
+            return State.DONE, "map computed"
+        return State.WAITING, "" if self.reason else "ready to run"
+
+    def _review(self) -> Header:
+        if self.result is None:
+            return State.WAITING, ""
+        return State.DONE, f"{int(self.result.irregular.sum())} marked"
+
+    def _export(self) -> Header:
+        return State.WAITING, "" if self.result is None else "ready"

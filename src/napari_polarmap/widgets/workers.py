@@ -1,0 +1,99 @@
+"""Work in the background, and how its errors reach the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject
+
+_SIGNALS = ("yielded", "returned", "errored", "aborted", "finished")
+
+
+class _Job(QObject):
+    """One worker and who hears of it.
+
+    The worker's signals end in bound methods of this object, so they arrive in the
+    window's thread, and not at all once the window is gone.
+    """
+
+    def __init__(self, parent: QObject, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        super().__init__(parent)
+        self.handlers = {name: kwargs.pop(name) for name in _SIGNALS if name in kwargs}
+        self.worker = create_worker(function, *args, _start_thread=False, _ignore_errors=True, **kwargs)
+        for name in _SIGNALS:
+            if hasattr(self.worker, name):
+                getattr(self.worker, name).connect(getattr(self, f"_on_{name}"))
+
+    def _tell(self, name: str, *args: Any) -> None:
+        if name in self.handlers:
+            self.handlers[name](*args)
+
+    def _on_yielded(self, value: Any) -> None:
+        self._tell("yielded", value)
+
+    def _on_returned(self, value: Any) -> None:
+        self._tell("returned", value)
+
+    def _on_errored(self, error: Exception) -> None:
+        self._tell("errored", error)
+
+    def _on_aborted(self) -> None:
+        self._tell("aborted")
+
+    def _on_finished(self) -> None:
+        self._tell("finished")
+        self.deleteLater()
+
+
+class Jobs(QObject):
+    """At most one piece of work at a time; a new one stops the old one and silences it."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._job: _Job | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether work goes on."""
+        return self._job is not None
+
+    def start(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Run a function, or generator function, with its arguments.
+
+        The handlers `yielded`, `returned`, `errored`, `aborted` and `finished` are taken
+        out of the keyword arguments.
+        """
+        self.stop()
+        finished = kwargs.pop("finished", None)
+        job = _Job(self, function, args, {**kwargs, "finished": lambda: self._on_finished(job, finished)})
+        self._job = job
+        job.worker.start()
+
+    def cancel(self) -> None:
+        """Ask the work to stop at its next step; `aborted` and `finished` follow."""
+        if self._job is not None:
+            self._job.worker.quit()
+
+    def stop(self) -> None:
+        """Stop the work and hear no more of it."""
+        if self._job is not None:
+            self._job.handlers.clear()
+            self._job.worker.quit()
+            self._job = None
+
+    def _on_finished(self, job: _Job, handler: Callable[[], None] | None) -> None:
+        if self._job is job:
+            self._job = None
+        if handler is not None:
+            handler()
+
+
+def tell_error(error: Exception) -> None:
+    """Show an expected error as one sentence; raise one that nobody foresaw, with its trace."""
+    if isinstance(error, (ValueError, OSError)):
+        show_error(str(error))
+    else:
+        raise error

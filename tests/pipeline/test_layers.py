@@ -1,0 +1,196 @@
+"""Layers as plain data: what napari is given for a scan and for a result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.layers import Layer
+
+from napari_polarmap.core.data import Calibration, Scan4D
+from napari_polarmap.core.directions import COLORS, UNDEFINED, Direction
+from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.pipeline.layers import (
+    ARROW_RGBA,
+    MAP_KEY,
+    ROLE_KEY,
+    SCAN_KEY,
+    SOURCE_KEY,
+    arrow_layer,
+    default_spacing_px,
+    direction_layer,
+    direction_shares,
+    irregular_layer,
+    map_layers,
+    misclassified_layer,
+    scan_layer,
+)
+
+
+@pytest.fixture
+def result() -> PolarizationMap:
+    """A map of 8 x 12 positions: left half MU, right half LM, one corner undefined."""
+    shape = (8, 12)
+    domain = np.full(shape, Direction.LM, np.uint8)
+    domain[:, :6] = Direction.MU
+    domain[0, 0] = UNDEFINED
+    probability = np.full((*shape, 8), 0.3 / 7, np.float32)
+    np.put_along_axis(probability, np.where(domain == UNDEFINED, 0, domain)[..., None].astype(int), 0.7, axis=2)
+    probability[0, 0] = np.nan
+    irregular = np.zeros(shape, bool)
+    irregular[3, 4] = irregular[5, 7] = True
+    return PolarizationMap(
+        direction=domain,
+        probability=probability,
+        angle_deg=np.where(domain == UNDEFINED, np.nan, 45.0 * domain).astype(np.float32),
+        confidence=probability.max(axis=-1),
+        irregularity=irregular.astype(np.float32) * 5,
+        irregular=irregular,
+        com_px=np.zeros((*shape, 2), np.float32),
+        domain=domain,
+        virtual_image=np.arange(96, dtype=np.float32).reshape(shape),
+        provenance={"calibration": {"scan_step_A": 0.5, "convergence_mrad": 24.0, "of_a_later_version": 1}},
+    )
+
+
+def by_role(layers):
+    return {options["metadata"][ROLE_KEY]: (data, options, kind) for data, options, kind in layers}
+
+
+def test_napari_accepts_every_layer_of_a_result(result):
+    layers = map_layers(replace(result, misclassified=result.irregular))
+    made = [Layer.create(data, dict(options), kind) for data, options, kind in layers]
+    assert [layer.name for layer in made if layer.visible] == [
+        "Bright field",
+        "Polarization direction",
+        "Polarization arrows",
+        "Irregular positions",
+        "Differs from reference",
+    ]
+
+
+def test_every_layer_has_the_same_scale_unit_and_axes(result):
+    for _, options, _ in map_layers(result):
+        assert options["scale"] == pytest.approx((0.05, 0.05))
+        assert options["units"] == ("nm", "nm")
+        assert options["axis_labels"] == ("y", "x")
+
+
+def test_without_a_scan_step_layers_are_in_pixels(result):
+    unknown = replace(result, provenance={})
+    assert all(options["units"] == ("pixel", "pixel") for _, options, _ in map_layers(unknown))
+
+
+def test_every_layer_holds_the_result_and_a_common_source(result):
+    for _, options, _ in map_layers(result):
+        assert options["metadata"][MAP_KEY] is result
+        assert options["metadata"][SOURCE_KEY] is result
+
+
+def test_labels_have_the_eight_colours_and_undefined_is_transparent(result):
+    layer = Layer.create(*direction_layer(result))
+    for direction, color in enumerate(COLORS):
+        expected = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [1.0]
+        np.testing.assert_allclose(layer.get_color(direction + 1), expected, atol=1e-6)
+    assert layer.data[0, 0] == 0
+    assert layer.colormap.map(np.array([0], np.uint8))[0, 3] == 0
+
+
+def test_the_status_bar_reads_direction_angle_confidence_and_area(result):
+    layer = Layer.create(*direction_layer(result))
+    text = layer.get_status((2 * 0.05, 2 * 0.05), world=True)["value"]
+    assert "direction: MU" in text
+    assert "angle: 90°" in text
+    assert "mean confidence: 0.70" in text
+    assert "area: 49.0 %" in text
+
+
+def test_arrows_point_along_the_polarization_on_the_screen(result):
+    data, options, kind = arrow_layer(result, spacing_px=2)
+    assert kind == "vectors"
+    start, shift = data[:, 0], data[:, 1]
+    middle = start + shift / 2
+    left = middle[:, 1] < 5.5
+    assert (shift[left, 0] < 0).all()
+    np.testing.assert_allclose(shift[left, 1], 0, atol=1e-9)
+    assert (shift[~left, 1] < 0).all()
+    np.testing.assert_allclose(shift[~left, 0], 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("spacing_px", [1, 2, 3, 5, 40])
+def test_arrows_stay_inside_the_map(result, spacing_px):
+    data, _, _ = arrow_layer(result, spacing_px=spacing_px)
+    middle = data[:, 0] + data[:, 1] / 2
+    assert (middle >= -0.5).all()
+    assert (middle <= np.array(result.scan_shape) - 0.5).all()
+
+
+def test_undefined_positions_have_no_arrow(result):
+    data, _, _ = arrow_layer(result, spacing_px=1)
+    assert len(data) == 8 * 12 - 1
+
+
+def test_a_map_without_any_direction_has_layers_but_no_arrows(result):
+    empty = np.full(result.scan_shape, UNDEFINED, np.uint8)
+    nothing = replace(result, domain=empty, confidence=np.full(result.scan_shape, np.nan, np.float32))
+    assert len(arrow_layer(nothing)[0]) == 0
+    for data, options, kind in map_layers(nothing):
+        Layer.create(data, dict(options), kind)
+
+
+def test_arrows_contrast_with_the_colour_under_them():
+    def luminance(rgb):
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return linear @ np.array([0.2126, 0.7152, 0.0722])
+
+    below = luminance(np.array([[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in COLORS]))
+    above = luminance(ARROW_RGBA[:, :3])
+    bright, dark = np.maximum(below, above), np.minimum(below, above)
+    assert ((bright + 0.05) / (dark + 0.05) >= 4.5).all()
+
+
+def test_large_maps_have_at_most_24_arrows_a_side():
+    assert [default_spacing_px((n, n // 2)) for n in (1, 24, 25, 128, 256)] == [1, 1, 2, 6, 11]
+
+
+def test_markers_sit_on_irregular_positions(result):
+    data, options, kind = irregular_layer(result)
+    assert kind == "points"
+    assert data.tolist() == [[3, 4], [5, 7]]
+    assert options["features"]["irregularity"].tolist() == [5, 5]
+
+
+def test_crosses_sit_where_the_map_differs_from_the_reference(result):
+    other = result.domain == Direction.LM
+    assert len(misclassified_layer(replace(result, misclassified=other))[0]) == other.sum()
+    assert "misclassified" not in by_role(map_layers(result))
+
+
+def test_shares_count_undefined_positions_in_the_total(result):
+    shares = direction_shares(result.domain)
+    assert shares[Direction.MU] == pytest.approx(47 / 96)
+    assert shares.sum() == pytest.approx(95 / 96)
+
+
+def test_a_scan_layer_carries_the_scan():
+    scan = Scan4D(np.ones((3, 4, 8, 8)), Calibration(scan_step_A=2.0), "film")
+    image, options, kind = scan_layer(scan, np.ones((3, 4)))
+    assert kind == "image"
+    assert options["metadata"][SCAN_KEY] is scan
+    assert options["name"] == "film: bright field"
+    assert options["scale"] == (0.2, 0.2)
+    Layer.create(image, dict(options), kind)
+
+
+def test_one_hot_position_does_not_darken_the_image():
+    image = np.random.default_rng(0).normal(100, 5, (40, 40))
+    image[3, 3] = 1e6
+    scan = Scan4D(np.ones((40, 40, 2, 2)))
+    assert scan_layer(scan, image)[1]["contrast_limits"][1] < 130
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, 7.0])
+def test_an_image_without_contrast_still_has_limits(value):
+    low, high = scan_layer(Scan4D(np.ones((4, 4, 2, 2))), np.full((4, 4), value))[1]["contrast_limits"]
+    assert low < high
