@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 _MIN_PERIOD_PX: Final = 2.5
-_MIN_PERIODS: Final = 2.0
+_MIN_PERIODS: Final = 2.75
 _FALSE_PEAK: Final = 1e-3
+_NOISE_MARGIN: Final = 1.5
 _HARMONICS: Final = np.array([(h, k) for h in range(-2, 3) for k in range(-2, 3) if (h, k) > (0, 0)])
 
 
@@ -95,14 +97,17 @@ def lattice_from_step(scan_step_A: float, lattice_A: float = 3.98, angle_deg: fl
     return Lattice(vectors_px=np.array([[0.0 - sin, cos], [cos, sin]]), resolved=False, reason=reason)
 
 
-def find_lattice(images: NDArray[np.number]) -> Lattice:
+def find_lattice(images: NDArray[np.number], expected_period_px: float | None = None) -> Lattice:
     """Return the lattice of a scan from the peaks in the power spectrum of its virtual images.
 
     Parameters
     ----------
     images : ndarray, shape (scan_y, scan_x) or (k, scan_y, scan_x)
-        Bright field, annular dark field, centre of mass ...; their spectra are added, each
-        relative to its own noise. NaN is filled with the median.
+        Bright field, annular dark field, centre of mass ...; at each frequency the image that
+        shows most over its own noise counts. NaN is filled with the median.
+    expected_period_px : float, optional
+        Edge of the cell after the scan step, where known to some 15 %: decides between the cell and
+        the smaller one of a centred image, whose odd peaks drown in noise.
 
     Returns
     -------
@@ -126,15 +131,15 @@ def find_lattice(images: NDArray[np.number]) -> Lattice:
     if stack.ndim != 3 or stack.shape[0] == 0:
         raise ValueError(f"virtual images have shape {np.shape(images)}; give (scan_y, scan_x) or a stack of those")
     shape = stack.shape[1:]
-    if min(shape) < 2 * _MIN_PERIOD_PX * _MIN_PERIODS:
+    if min(shape) < 2 * _MIN_PERIODS * _MIN_PERIOD_PX:
         return _unresolved(f"the scan of {shape[0]} x {shape[1]} positions is too small to show a lattice")
     prepared = [image for image in map(_prepare, stack) if image.any()]
     if not prepared:
         return _unresolved("the virtual images are flat")
     windowed = np.stack(prepared)
     spectrum, windowed = _spectrum(windowed)
-    peaks, power = _peaks(spectrum, shape)
-    pair = _best_pair(peaks, power, 1.0 / min(shape))
+    peaks, excess = _peaks(spectrum, shape)
+    pair = _best_pair(peaks, excess, 1.0 / min(shape), expected_period_px)
     if pair is None:
         return _unresolved("no two lattice peaks stand out from the noise of the virtual images")
     pair = _refine(windowed, pair, shape)
@@ -163,27 +168,30 @@ def _prepare(image: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _spectrum(windowed: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the summed power over its noise level (half plane, twice oversampled), and the images in that unit."""
+    """Return the best power over its noise level (half plane, twice oversampled), and the images in that unit."""
     shape = windowed.shape[1:]
     padded = (2 * shape[0], 2 * shape[1])
     power = np.abs(np.fft.rfft2(windowed, s=padded)) ** 2
     y, x = np.fft.fftfreq(padded[0]), np.fft.rfftfreq(padded[1])
-    ring = np.minimum(np.hypot(y[:, None], x) * min(shape) / 2, min(shape) / 4).astype(np.int64)
-    total = np.zeros(power.shape[1:])
+    length = np.hypot(y[:, None], x) * min(shape)
+    best = np.zeros(power.shape[1:])
     scaled = np.empty_like(windowed)
     for index, image_power in enumerate(power):
-        noise = _noise_level(image_power, ring)
-        total += image_power / noise[ring]
+        noise = _noise_level(image_power, length)
+        best = np.maximum(best, image_power / noise)
         scaled[index] = windowed[index] / np.sqrt(np.median(noise) * len(windowed))
-    return total / len(windowed), scaled
+    return best, scaled
 
 
-def _noise_level(power: NDArray[np.float64], ring: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean noise power in each ring from its quiet part; the lattice peaks fill much of a ring."""
+def _noise_level(power: NDArray[np.float64], length: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean noise power at each distance from the quiet part of its ring; lattice peaks fill much of it."""
+    ring = np.minimum(length / 2, length[:, 0].max() / 2).astype(np.int64)
     order = np.argsort(ring, axis=None, kind="stable")
-    parts = np.split(power.ravel()[order], np.cumsum(np.bincount(ring.ravel()))[:-1])
-    quiet = np.log([max(float(np.quantile(part, 0.2)), 1e-300) for part in parts]) - np.log(-np.log(0.8))
-    return np.exp(ndimage.median_filter(quiet, 5, mode="nearest"))
+    parts = np.split(np.arange(ring.size)[order], np.cumsum(np.bincount(ring.ravel()))[:-1])
+    place = [float(length.ravel()[part].mean()) for part in parts]
+    quiet = np.log([max(float(np.quantile(power.ravel()[part], 0.2)), 1e-300) for part in parts]) - np.log(-np.log(0.8))
+    smooth = ndimage.median_filter(quiet, 5, mode="nearest")
+    return np.asarray(np.exp(np.interp(length, place, smooth)), dtype=np.float64)
 
 
 def _peaks(spectrum: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -192,8 +200,8 @@ def _peaks(spectrum: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[NDArr
     length = np.hypot(y[:, None], x)
     allowed = (length >= _MIN_PERIODS / min(shape)) & (length <= 1 / _MIN_PERIOD_PX)
     allowed &= (x > 0) | (y[:, None] > 0)
-    limit = 2 * np.log(shape[0] * shape[1] / 2 / _FALSE_PEAK)
-    top = (spectrum == ndimage.maximum_filter(spectrum, 5, mode="wrap")) & allowed & (spectrum > limit)
+    limit = _NOISE_MARGIN * np.log(shape[0] * shape[1] / 2 / _FALSE_PEAK)
+    top = (spectrum == ndimage.maximum_filter(spectrum, 9, mode="wrap")) & allowed & (spectrum > limit)
     rows, columns = np.nonzero(top)
     order = np.argsort(-spectrum[rows, columns])[:12]
     rows, columns = rows[order], columns[order]
@@ -201,24 +209,34 @@ def _peaks(spectrum: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[NDArr
 
 
 def _best_pair(
-    peaks: NDArray[np.float64], excess: NDArray[np.float64], tolerance: float
+    peaks: NDArray[np.float64], excess: NDArray[np.float64], tolerance: float, expected_period_px: float | None
 ) -> NDArray[np.float64] | None:
     """Return the pair that explains most significance; each halving of the reciprocal cell costs one unit."""
     weight = 0.3 + np.log(excess)
     best, best_score = None, -np.inf
-    for first, second in combinations(range(len(peaks)), 2):
-        pair = _reduce(peaks[[first, second]])
+    for pair in _pairs(peaks, centred=expected_period_px is not None):
         lengths = np.linalg.norm(pair, axis=1)
         area = abs(float(np.linalg.det(pair)))
-        if area < 0.4 * lengths[0] * lengths[1] or lengths.min() < 1.5 * tolerance:
+        if area < 0.4 * lengths[0] * lengths[1] or lengths.min() < _MIN_PERIODS * tolerance:
             continue
         index = peaks @ np.linalg.inv(pair)
         miss = np.linalg.norm((index - np.round(index)) @ pair, axis=1)
-        explained = (miss < 0.6 * tolerance) & (np.abs(index).max(axis=1) < 3.5)
+        explained = (miss < tolerance) & (np.abs(index).max(axis=1) < 3.5)
         score = float(weight[explained].sum()) + np.log2(area)
+        if expected_period_px is not None:
+            score -= min(6.0, 0.5 * float(np.log(np.sqrt(area) * expected_period_px) / 0.1) ** 2)
         if score > best_score:
             best, best_score = pair, score
     return best
+
+
+def _pairs(peaks: NDArray[np.float64], centred: bool) -> Iterator[NDArray[np.float64]]:
+    """Yield the reduced pairs of peaks, and (if `centred`) the pairs of which they are sum and difference."""
+    for first, second in combinations(range(len(peaks)), 2):
+        pair = _reduce(peaks[[first, second]])
+        yield pair
+        if centred:
+            yield _reduce(np.array([pair[0] + pair[1], pair[0] - pair[1]]) / 2)
 
 
 def _power_at(windowed: NDArray[np.float64], frequency: NDArray[np.float64]) -> NDArray[np.float64]:
