@@ -1,0 +1,80 @@
+"""The column beside a map in a figure: colour wheel and keys with their shares."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle, FancyArrowPatch, Rectangle, Wedge
+from numpy.typing import NDArray
+
+from napari_polarmap.core.directions import ANGLES_DEG, COLORS, LABELS, N_DIRECTIONS, UNDEFINED, VECTORS_YX
+from napari_polarmap.io.result import PolarizationMap
+
+SIDE_IN: Final = 1.75
+UNDEFINED_COLOR: Final = "#dcdcdc"
+INK: Final = "#1a1a1a"
+GREY: Final = "#5a5a5a"
+HATCH: Final = "//////"
+_RADIUS_IN: Final = 0.62
+_KEYS_DOWN_IN: Final = 2.12
+_KEY_IN: Final = 0.2
+
+
+def legend_height_in(result: PolarizationMap) -> float:
+    """Return the height of the column in inches."""
+    return _KEYS_DOWN_IN + _KEY_IN * len(_keys(result))
+
+
+def draw_legend(axes: Axes, result: PolarizationMap) -> None:
+    """Draw wheel and keys; one unit of `axes` is one inch."""
+    axes.set(xlim=(0, SIDE_IN), ylim=(legend_height_in(result), 0), aspect="equal")
+    axes.axis("off")
+    axes.text(SIDE_IN / 2, 0.06, "direction of P", ha="center", va="center", fontsize=7.5, color=GREY)
+    present = np.bincount(result.domain.ravel(), minlength=256) >= 0.01 * result.domain.size
+    _draw_wheel(axes, (SIDE_IN / 2, 1.04), present)
+    for index, (style, label, fraction) in enumerate(_keys(result)):
+        down = _KEYS_DOWN_IN + _KEY_IN * index
+        axes.add_patch(Rectangle((0.18, down - 0.065), 0.2, 0.13, edgecolor=INK, linewidth=0.6, **style))
+        axes.text(0.48, down, label, ha="left", va="center", fontsize=7.5, color=INK)
+        axes.text(SIDE_IN - 0.06, down, percent(fraction), ha="right", va="center", fontsize=7.5, color=INK)
+
+
+def _keys(result: PolarizationMap) -> list[tuple[dict[str, Any], str, float]]:
+    """Return style, label and share of every key: directions that occur, most frequent first, and the rest."""
+    shares = np.bincount(result.domain.ravel(), minlength=256) / result.domain.size
+    keys: list[tuple[dict[str, Any], str, float]] = [
+        ({"facecolor": COLORS[index]}, f"{LABELS[index]}  {ANGLES_DEG[index]:g}°", float(shares[index]))
+        for index in np.argsort(-shares[:N_DIRECTIONS], kind="stable")
+        if shares[index] > 0
+    ]
+    keys.append(({"facecolor": UNDEFINED_COLOR}, "undefined", float(shares[UNDEFINED])))
+    keys.append(({"facecolor": "white", "hatch": HATCH}, "irregular", float(result.irregular.mean())))
+    return keys
+
+
+def percent(fraction: float) -> str:
+    """Return a share in percent with one decimal.
+
+    Examples
+    --------
+    >>> percent(0.1234), percent(0.0001), percent(0)
+    ('12.3 %', '< 0.1 %', '0 %')
+    """
+    return "0 %" if fraction == 0 else "< 0.1 %" if fraction < 0.001 else f"{100 * fraction:.1f} %"
+
+
+def _draw_wheel(axes: Axes, center: tuple[float, float], present: NDArray[np.bool_]) -> None:
+    radius = _RADIUS_IN
+    for index, (angle, color, label, (dy, dx)) in enumerate(zip(ANGLES_DEG, COLORS, LABELS, VECTORS_YX, strict=True)):
+        # the axis points down, so that angles run the other way
+        span = {"theta1": -angle - 22.5, "theta2": -angle + 22.5}
+        axes.add_patch(Wedge(center, radius, **span, width=0.42 * radius, facecolor=color, edgecolor="white"))
+        tip = (center[0] + 0.5 * radius * dx, center[1] + 0.5 * radius * dy)
+        head: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 5, "shrinkA": 0, "shrinkB": 0}
+        axes.add_patch(FancyArrowPatch(center, tip, linewidth=0.7, color=INK, **head))
+        place = (center[0] + 1.17 * radius * dx, center[1] + 1.17 * radius * dy)
+        weight = "bold" if present[index] else "normal"
+        axes.text(*place, label, ha="center", va="center", fontsize=7.5, color=INK, weight=weight)
+    axes.add_patch(Circle(center, 0.025, color=INK))
