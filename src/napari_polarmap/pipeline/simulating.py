@@ -148,13 +148,10 @@ def _join_specimens(config: SimulationConfig, pieces: list[Path], out: Path) -> 
             for thickness in arrays["thickness_nm"].tolist():
                 for key, value in {"specimen": index, "thickness_nm": thickness, **facts}.items():
                     rows.setdefault(key, []).append(value)
-    positions, crop = config.probe.per_cell**2, config.multislice.crop_px
     label = np.array(rows.pop("label"), np.uint8)
     write_scan(
         out,
         _row_blocks(pieces),
-        shape=(len(label), positions, crop, crop),
-        dtype=np.float16,
         attrs={
             "voltage_kV": config.microscope.voltage_kV.low,
             "material": MATERIAL,
@@ -164,7 +161,7 @@ def _join_specimens(config: SimulationConfig, pieces: list[Path], out: Path) -> 
             "intensity_scale": INTENSITY_SCALE,
             "config_sha256": _digest(config),
         },
-        label=np.repeat(label[:, None], positions, axis=1),
+        label=np.repeat(label[:, None], config.probe.per_cell**2, axis=1),
         extra={f"specimen/{key}": np.asarray(values) for key, values in rows.items()},
     )
 

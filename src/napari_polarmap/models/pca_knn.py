@@ -1,0 +1,93 @@
+"""Principal components and nearest neighbours, stored as plain arrays.
+
+The pattern's even and odd parts are standardised, reduced to principal components of
+equal variance, and compared with training patterns; neighbours vote with a weight that
+falls with distance. Scaler and components are fitted on training specimens only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_polarmap.core.directions import N_DIRECTIONS
+from napari_polarmap.models.features import even_and_odd
+
+N_CLASSES: Final = N_DIRECTIONS + 1
+_PRIOR: Final = 0.3
+"""Votes given to every class beforehand, so that five equal neighbours do not make certainty."""
+
+
+class KNNPredictor:
+    """Nearest neighbours in the space of principal components."""
+
+    def __init__(self, tables: dict[bool, dict[str, NDArray[np.float32]]], neighbours: int) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        self.tables, self.neighbours = tables, neighbours
+        self.search = {
+            pooled: NearestNeighbors(n_neighbors=neighbours).fit(table["points"]) for pooled, table in tables.items()
+        }
+
+    def predict_logits(self, patterns: NDArray[np.float32], *, pooled: bool) -> NDArray[np.float32]:
+        """Return log-votes of the eight directions and of "none", shape (n, 9)."""
+        table = self.tables[pooled]
+        _, index = self.search[pooled].kneighbors(project(patterns, table))
+        labels = table["labels"].astype(np.int64)[index]
+        votes = np.stack([(labels == c).sum(axis=1) for c in range(N_CLASSES)], axis=1) + _PRIOR
+        return np.log(votes).astype(np.float32)
+
+
+def raw_features(patterns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return even and odd parts, averaged over 2 x 2 pixels, shape (n, features)."""
+    with torch.inference_mode():
+        channels = even_and_odd(torch.from_numpy(np.ascontiguousarray(patterns, np.float32)))
+        small = torch.nn.functional.avg_pool2d(channels, 2)
+    return np.asarray(small.flatten(1).numpy(), dtype=np.float32)
+
+
+def project(patterns: NDArray[np.float32], table: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the principal components of patterns, scaled to equal variance."""
+    standardised = (raw_features(patterns) - table["mean"]) / table["scale"]
+    return np.asarray(standardised @ table["components"].T, dtype=np.float32)
+
+
+def fit(
+    patterns: NDArray[np.float32], labels: NDArray[np.integer[Any]], *, components: int, seed: int
+) -> dict[str, NDArray[Any]]:
+    """Fit scaler and components on training patterns; return the table of one predictor.
+
+    Parameters
+    ----------
+    patterns : ndarray, shape (n, edge, edge)
+        On the classifier's grid.
+    labels : ndarray of int, shape (n,)
+        0 to 7, 8 for unpolarised.
+    components : int
+    seed : int
+        Of the randomised decomposition.
+    """
+    from sklearn.decomposition import PCA
+
+    features = raw_features(patterns)
+    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-4)
+    pca = PCA(components, svd_solver="randomized", random_state=seed, whiten=True).fit((features - mean) / scale)
+    vectors = pca.components_ / np.sqrt(pca.explained_variance_)[:, None]
+    table = {"mean": mean, "scale": scale, "components": vectors.astype(np.float32)}
+    table["points"] = project(patterns, table).astype(np.float16)
+    table["labels"] = labels.astype(np.uint8)
+    return table
+
+
+def build(arrays: dict[str, NDArray[Any]], options: dict[str, Any]) -> KNNPredictor:
+    """Build the predictor from arrays named ``single.*`` and ``pooled.*``."""
+    tables = {}
+    for pooled, prefix in ((False, "single."), (True, "pooled.")):
+        tables[pooled] = {
+            key: arrays[prefix + key].astype(np.float32)
+            for key in ("mean", "scale", "components", "points", "labels")
+        }
+    return KNNPredictor(tables, int(options.get("neighbours", 5)))

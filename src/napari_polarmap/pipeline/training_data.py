@@ -1,0 +1,134 @@
+"""Training sets: simulated specimens as averages over the cell and as single patterns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
+from napari_polarmap.io.errors import ScanFileError
+
+NONE: Final = N_DIRECTIONS
+"""Class of an unpolarised specimen while training."""
+
+_FACTS: Final = ("specimen", "thickness_nm", "mrad_per_px", "convergence_mrad", "tilt_row_mrad", "tilt_column_mrad")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Rows are thicknesses of specimens.
+
+    Attributes
+    ----------
+    pooled : ndarray of float32, shape (rows, qy, qx)
+        Averages over all probe positions of a cell; direct beam at ``n / 2``.
+    singles : ndarray of float16, shape (rows, k, qy, qx)
+        Some single patterns of each row.
+    label : ndarray of int, shape (rows,)
+        Class; 8 for an unpolarised specimen.
+    specimen : ndarray of int, shape (rows,)
+        Rows of one specimen share it; splits never cut a specimen.
+    thickness_nm, mrad_per_px, convergence_mrad : ndarray, shape (rows,)
+    tilt_mrad : ndarray, shape (rows, 2)
+    intensity_scale : float
+        What fractions of the incident electrons were multiplied by.
+    sources : list of dict
+        Name and configuration of the files.
+    """
+
+    pooled: NDArray[np.float32]
+    singles: NDArray[np.float16]
+    label: NDArray[np.int64]
+    specimen: NDArray[np.int64]
+    thickness_nm: NDArray[np.float64]
+    mrad_per_px: NDArray[np.float64]
+    convergence_mrad: NDArray[np.float64]
+    tilt_mrad: NDArray[np.float64]
+    intensity_scale: float
+    sources: list[dict[str, Any]]
+
+    def split(self, seed: int, *, validation: float = 0.1, test: float = 0.15) -> dict[str, NDArray[np.int64]]:
+        """Return row numbers of ``train``, ``validation`` and ``test``, whole specimens each."""
+        specimens = np.random.default_rng(seed).permutation(np.unique(self.specimen))
+        n_test, n_validation = (max(1, round(share * len(specimens))) for share in (test, validation))
+        if len(specimens) < n_test + n_validation + 1:
+            raise ScanFileError(f"{len(specimens)} specimens cannot be split; at least 3 are needed")
+        parts = np.split(specimens, [n_test, n_test + n_validation])
+        names = ("test", "validation", "train")
+        return {name: np.flatnonzero(np.isin(self.specimen, part)) for name, part in zip(names, parts, strict=True)}
+
+
+def load_training_data(paths: list[Path], *, singles: int = 4, seed: int = 0) -> TrainingData:
+    """Read training sets made by ``polarmap simulate`` with ``kind = "specimens"``, row by row.
+
+    Parameters
+    ----------
+    paths : list of Path
+    singles : int
+        Single patterns kept of each row, at random positions.
+    seed : int
+
+    Raises
+    ------
+    ScanFileError
+        If a file is no training set, or the sets differ in pattern size.
+    """
+    rng = np.random.default_rng(seed)
+    parts: list[TrainingData] = []
+    for path in paths:
+        parts.append(_load(Path(path), singles, rng, offset=sum(int(p.specimen.max()) + 1 for p in parts)))
+    first = parts[0]
+    for part in parts[1:]:
+        if part.pooled.shape[1:] != first.pooled.shape[1:] or part.intensity_scale != first.intensity_scale:
+            raise ScanFileError(f"{part.sources[0]['file']}: patterns differ in size or scale from the first set")
+    names = ("pooled", "singles", "label", "specimen", "thickness_nm", "mrad_per_px", "convergence_mrad", "tilt_mrad")
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return TrainingData(**joined, intensity_scale=first.intensity_scale, sources=[p.sources[0] for p in parts])
+
+
+def _load(path: Path, singles: int, rng: np.random.Generator, offset: int) -> TrainingData:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise ScanFileError(f"{path}: not a readable HDF5 file ({error})") from None
+    with file:
+        if "data" not in file or "label" not in file or any(f"specimen/{name}" not in file for name in _FACTS):
+            raise ScanFileError(f'{path}: not a training set; make one with polarmap simulate and kind = "specimens"')
+        data = file["data"]
+        rows, positions = data.shape[:2]
+        kept = min(singles, positions)
+        pooled = np.empty((rows, *data.shape[2:]), np.float32)
+        chosen = np.empty((rows, kept, *data.shape[2:]), np.float16)
+        step = data.chunks[0] if data.chunks else 1
+        for start in range(0, rows, step):
+            block = data[start : start + step]
+            pooled[start : start + step] = block.mean(axis=1, dtype=np.float32)
+            for row, patterns in enumerate(block, start=start):
+                chosen[row] = patterns[rng.choice(positions, kept, replace=False)]
+        label = file["label"][:, 0].astype(np.int64)
+        facts = {name: np.asarray(file[f"specimen/{name}"][()], np.float64) for name in _FACTS}
+        return TrainingData(
+            pooled=pooled,
+            singles=chosen,
+            label=np.where(label == UNDEFINED, NONE, label),
+            specimen=facts["specimen"].astype(np.int64) + offset,
+            thickness_nm=facts["thickness_nm"],
+            mrad_per_px=facts["mrad_per_px"],
+            convergence_mrad=facts["convergence_mrad"],
+            tilt_mrad=np.column_stack([facts["tilt_row_mrad"], facts["tilt_column_mrad"]]),
+            intensity_scale=float(data.attrs.get("intensity_scale", 1.0)),
+            sources=[
+                {
+                    "file": path.name,
+                    "config_sha256": str(data.attrs.get("config_sha256", "")),
+                    "specimens": len(np.unique(facts["specimen"])),
+                }
+            ],
+        )

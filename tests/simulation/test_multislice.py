@@ -1,0 +1,151 @@
+"""Facts about simulated patterns, on small cells that take a second."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_polarmap.core.symmetry import OPERATIONS
+from napari_polarmap.simulation.multislice import (
+    Microscope,
+    exit_layers,
+    projected_potential,
+    sampling_mrad,
+    simulate_patterns,
+)
+from napari_polarmap.simulation.structure import NiobateModel, Structure, build_niobate, polarization_axis
+
+abtem = pytest.importorskip("abtem")
+
+CELLS, GPTS, CROP = 2, 64, 20
+ORDERED = NiobateModel(sodium_fraction=0.0)
+
+
+def niobate(axis: np.ndarray, *, thickness_nm: float = 4.2, model: NiobateModel = ORDERED) -> Structure:
+    field = np.broadcast_to(axis, (CELLS, CELLS, 3))
+    return build_niobate(field, thickness_nm=thickness_nm, rng=np.random.default_rng(0), model=model)
+
+
+def cell_grid(structure: Structure, n: int = 8) -> np.ndarray:
+    a = structure.size_A[0] / CELLS
+    grid = np.arange(n) * a / n
+    return np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def patterns(structure: Structure, positions: np.ndarray, microscope: Microscope | None = None) -> np.ndarray:
+    return simulate_patterns(
+        structure, positions, [2.0, 4.0], microscope or Microscope(), gpts=GPTS, crop_px=CROP
+    )
+
+
+def turned(operation, images: np.ndarray) -> np.ndarray:
+    """Apply an operation about the direct beam at n / 2: the row and column without counterpart fall away."""
+    return operation.images(images[..., 1:, 1:])
+
+
+def relative_difference(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a - b).sum() / np.abs(b).sum())
+
+
+def test_the_loop_agrees_with_abtems_own_multislice():
+    structure = niobate(polarization_axis(1))
+    microscope = Microscope(tilt_mrad=(2.0, -1.0), defocus_A=30, astigmatism_A=20, astigmatism_deg=20)
+    positions = np.array([[1.0, 2.0], [4.5, 3.3]])
+    ours = patterns(structure, positions, microscope)
+    planes = exit_layers(structure, [2.0, 4.0])
+    extent = structure.size_A[:2]
+    potential = abtem.PotentialArray(
+        projected_potential(structure, gpts=GPTS)[: planes[-1] + 1],
+        slice_thickness=structure.layer_A,
+        extent=extent,
+        exit_planes=tuple(planes),
+    )
+    probe = abtem.Probe(
+        energy=200e3,
+        semiangle_cutoff=24,
+        extent=extent,
+        gpts=(GPTS, GPTS),
+        tilt=microscope.tilt_mrad,
+        aberrations={"defocus": 30, "astigmatism": 20, "astigmatism_angle": np.deg2rad(20)},
+    )
+    waves = probe.multislice(potential, scan=abtem.CustomScan(positions), lazy=False)
+    theirs = waves.diffraction_patterns(max_angle=None, fftshift=True).array
+    middle = theirs.shape[-1] // 2
+    window = slice(middle - CROP // 2, middle + CROP // 2)
+    assert relative_difference(ours, theirs[..., window, window]) < 0.005
+
+
+def test_a_finer_grid_with_thinner_slices_gives_the_same_pattern():
+    """abTEM builds its own potential on a finer grid with slices a quarter as thick."""
+    ase = pytest.importorskip("ase")
+    structure = niobate(polarization_axis(0))
+    positions = np.array([[1.0, 2.0]])
+    coarse = simulate_patterns(structure, positions, [4.0], Microscope(), gpts=128, crop_px=CROP)[0, 0]
+    atoms = ase.Atoms(
+        numbers=structure.number,
+        positions=structure.position_A % np.array(structure.size_A),
+        cell=structure.size_A,
+        pbc=True,
+    )
+    n_layers = exit_layers(structure, [4.0])[0] + 1
+    atoms = atoms[(structure.layer < n_layers)]
+    atoms.cell[2, 2] = n_layers * structure.layer_A
+    potential = abtem.Potential(atoms, gpts=256, slice_thickness=0.5, projection="finite", parametrization="lobato")
+    probe = abtem.Probe(energy=200e3, semiangle_cutoff=24, extent=structure.size_A[:2], gpts=(256, 256))
+    waves = probe.multislice(potential, scan=abtem.CustomScan(positions), lazy=False)
+    fine = waves.diffraction_patterns(max_angle=None, fftshift=True).array[0]
+    middle = fine.shape[-1] // 2
+    window = slice(middle - CROP // 2, middle + CROP // 2)
+    assert relative_difference(coarse, fine[window, window]) < 0.12
+
+
+@pytest.mark.parametrize("index", [1, 2, 3, 4])
+def test_turning_the_polarization_turns_the_cell_average(index):
+    """Axis-like P from one simulation, turned, is what a simulation of the turned P gives."""
+    operation = OPERATIONS[index]
+    first = niobate(polarization_axis(0))
+    direction = int(operation.classes(np.array([0]))[0])
+    second = niobate(polarization_axis(direction))
+    a = turned(operation, patterns(first, cell_grid(first))[1].mean(axis=0))
+    b = turned(OPERATIONS[0], patterns(second, cell_grid(second))[1].mean(axis=0))
+    assert relative_difference(a, b) < 2e-3
+
+
+def test_without_polarization_the_cell_average_has_no_odd_part():
+    def odd_share(axis: np.ndarray) -> float:
+        structure = niobate(axis)
+        mean = patterns(structure, cell_grid(structure, 10))[1].mean(axis=0)[1:, 1:]
+        return float(np.abs(mean - mean[::-1, ::-1]).sum() / mean.sum() / 2)
+
+    assert odd_share(np.zeros(3)) < 1e-3
+    assert odd_share(polarization_axis(1)) > 3e-3
+
+
+def test_specimen_tilt_leaves_the_disk_in_place_and_moves_the_centre_of_mass():
+    structure = niobate(np.zeros(3))
+    straight, tilted = (
+        patterns(structure, cell_grid(structure), Microscope(tilt_mrad=tilt))[1].mean(axis=0)
+        for tilt in ((0.0, 0.0), (0.0, 3.0))
+    )
+    half_max = straight.max() / 2
+    rim = (straight > half_max).sum(axis=1)
+    assert np.abs(rim - (tilted > half_max).sum(axis=1)).max() <= 2
+    columns = np.arange(CROP) - CROP / 2
+    shift = [(image.sum(axis=0) * columns).sum() / image.sum() for image in (straight, tilted)]
+    assert abs(shift[1] - shift[0]) > 0.05
+
+
+def test_no_electrons_are_made():
+    structure = niobate(polarization_axis(1))
+    total = simulate_patterns(structure, np.array([[1.0, 1.0]]), [4.0], Microscope(), gpts=GPTS, crop_px=GPTS).sum()
+    assert 0.9 < total <= 1.0001
+
+
+def test_sampling_is_the_wavelength_over_the_box():
+    assert sampling_mrad(6 * 3.98, Microscope()) == pytest.approx(1.0503, abs=1e-3)
+
+
+@pytest.mark.parametrize("thicknesses", [[4.0, 2.0], [2.0, 2.05], [0.0], [5000.0]])
+def test_impossible_thicknesses_are_refused(thicknesses):
+    with pytest.raises(ValueError, match="nm"):
+        exit_layers(niobate(np.zeros(3)), thicknesses)
