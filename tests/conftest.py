@@ -17,11 +17,11 @@ for _name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _two_torch_threads() -> Iterator[None]:
-    """Keep the timing of tests alike on machines with few and with many cores."""
+def _one_torch_thread() -> Iterator[None]:
+    """Waiting threads of torch take the processor from each other where cores are few."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(min(2, before))
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)

@@ -117,8 +117,8 @@ def test_without_polarization_the_cell_average_has_no_odd_part():
         mean = patterns(structure, cell_grid(structure, 10))[1].mean(axis=0)[1:, 1:]
         return float(np.abs(mean - mean[::-1, ::-1]).sum() / mean.sum() / 2)
 
-    assert odd_share(np.zeros(3)) < 1e-3
-    assert odd_share(polarization_axis(1)) > 3e-3
+    assert odd_share(np.zeros(3)) < 3e-4
+    assert odd_share(polarization_axis(1)) > 2e-3
 
 
 def test_specimen_tilt_leaves_the_disk_in_place_and_moves_the_centre_of_mass():
@@ -132,7 +132,7 @@ def test_specimen_tilt_leaves_the_disk_in_place_and_moves_the_centre_of_mass():
     assert np.abs(rim - (tilted > half_max).sum(axis=1)).max() <= 2
     columns = np.arange(CROP) - CROP / 2
     shift = [(image.sum(axis=0) * columns).sum() / image.sum() for image in (straight, tilted)]
-    assert abs(shift[1] - shift[0]) > 0.05
+    assert abs(shift[1] - shift[0]) > 0.02
 
 
 def test_no_electrons_are_made():
