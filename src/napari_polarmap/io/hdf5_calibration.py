@@ -33,6 +33,13 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
+def _top_group(node: h5py.Dataset, file: h5py.File) -> h5py.Group:
+    group = file[node.name.split("/")[1]]
+    if not isinstance(group, h5py.Group):
+        raise KeyError(node.name)
+    return group
+
+
 def _own(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any]:
     """Attributes on the dataset, named as in `Calibration`."""
     del file, path
@@ -62,7 +69,7 @@ def _pixel_sizes(values: Any, q_size: str, r_size: str, q_units: str, r_units: s
 def _py4dstem(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any]:
     """EMD 1.0: a bundle of scalars beside the data."""
     del path
-    root = file[node.name.split("/")[1]]
+    root = _top_group(node, file)
     values = {name: item[()] for name, item in root["metadatabundle/calibration"].items() if hasattr(item, "shape")}
     voltage = values.get("accelerating_voltage", values.get("voltage"))
     sizes = _pixel_sizes(values, "Q_pixel_size", "R_pixel_size", "Q_pixel_units", "R_pixel_units", voltage)
@@ -72,7 +79,7 @@ def _py4dstem(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any]
 def _py4dstem_older(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any]:
     """EMD 0.x of py4DSTEM: attributes of metadata groups."""
     del path
-    root = file[node.name.split("/")[1]]["metadata/metadata_0"]
+    root = _top_group(node, file)["metadata/metadata_0"]
     values = {**dict(root["microscope"].attrs), **dict(root["calibration"].attrs)}
     voltage = values.get("accelerating_voltage")
     q_size = "Q_pixel_size" if "Q_pixel_size" in values else "K_pix_size"
@@ -85,7 +92,7 @@ def _py4dstem_older(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str
 def _prismatic(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any]:
     """Prismatic: its axes are in angstrom and inverse angstrom, though it labels them nm (see its input ``px``)."""
     del path
-    root = file[node.name.split("/")[1]]
+    root = _top_group(node, file)
     given = root["metadata/metadata_0/original/simulation_parameters"].attrs
     voltage_kV = positive(given["E"])
     steps = [float(np.diff(node.parent[name][:2])[0]) for name in ("dim3", "dim4")]

@@ -1,0 +1,168 @@
+"""The command line ``polarmap``.
+
+Every command returns 0 on success, 2 with one line on standard error where the input
+does not fit, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from napari_polarmap import commands
+from napari_polarmap.terminal import UsageError, complain
+
+OK: Final = 0
+BUG: Final = 1
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see '{self.prog} --help')")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the program's name; those of the process when not given.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console may not know every letter
+    try:
+        args = build_parser().parse_args(arguments)
+        args.run(args)
+        sys.stdout.flush()
+    except SystemExit as done:  # --help and --version
+        return int(done.code or OK)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what had been written before is as it was", INTERRUPTED, debug=debug)
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        return _fail(f"error: {named}", BAD_INPUT, debug=debug)
+    except (ValueError, ImportError) as error:
+        return _fail(f"error: {error}", BAD_INPUT, debug=debug)
+    except MemoryError:
+        return _fail("error: there is not enough memory for this", BAD_INPUT, debug=debug)
+    except Exception as error:  # noqa: BLE001 -- the last resort, so that nobody meets a bare traceback
+        reason = f"{type(error).__name__}: {error}"
+        return _fail(f"error: unexpected {reason}; --debug shows where, please report it", BUG, debug=debug)
+    return OK
+
+
+def _fail(message: str, code: int, *, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    complain(message)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    from napari_polarmap import __version__
+
+    common = _Parser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = _Parser(prog="polarmap", description="Map the polarization of ferroelectrics from 4D-STEM data.")
+    parser.add_argument("--version", action="version", version=f"polarmap {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    known = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=_Parser)
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        added = known.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[common])
+        added.set_defaults(run=run)
+        return added
+
+    demo = command("demo", commands.run_demo, "map the packaged sample scans")
+    demo.add_argument("--out", type=Path, default=Path("polarmap-demo"), metavar="DIR", help="folder for results")
+
+    info = command("info", commands.run_info, "tell shape, type and calibration of a scan, or sum up a result")
+    _add_scan_options(info)
+    info.add_argument("--json", action="store_true", help="as JSON")
+
+    _add_map_options(command("map", commands.run_map, "map the polarization of a scan"))
+
+    models = command("models", commands.run_models, "list built-in and user models")
+    models.add_argument("--json", action="store_true", help="as JSON, with everything that is known")
+
+    simulate = command("simulate", commands.run_simulate, "simulate patterns with known polarization")
+    simulate.add_argument("config", type=Path, metavar="CONFIG.toml")
+    simulate.add_argument("--out", type=Path, required=True, metavar="FILE.h5")
+    simulate.add_argument("--resume", action="store_true", help="go on with an unfinished run of the same file")
+    simulate.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one per processor)")
+
+    train = command("train", commands.run_train, "train a classifier on simulated patterns")
+    train.add_argument("config", type=Path, metavar="CONFIG.toml")
+    train.add_argument("--data", type=Path, nargs="+", required=True, metavar="FILE.h5")
+    train.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors")
+
+    evaluate = command("evaluate", commands.run_evaluate, "score a classifier on files with known truth")
+    evaluate.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    evaluate.add_argument("--model", metavar="NAME", help="name or .safetensors file (default: the recommended one)")
+    evaluate.add_argument("--json", action="store_true", help="as JSON")
+
+    export = command("export", commands.run_export, "write the maps of a result for other programs")
+    export.add_argument("result", type=Path, metavar="RES.h5")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR")
+    export.add_argument("--formats", default="tiff,csv,png", metavar="LIST", help="of tiff,csv,png,svg,pdf,zarr")
+    export.add_argument("--stem", help="beginning of the file names (default: that of the result)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_positive.__name__ = "positive whole number"
+
+
+def _add_scan_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="scan: a file of any known format, or a folder of TIFFs"
+    )
+    parser.add_argument("--scan-shape", type=_positive, nargs=2, metavar=("Y", "X"), help="for stacks of patterns")
+    parser.add_argument("--dataset", metavar="PATH", help="place inside the file, where it holds several")
+    parser.add_argument("--allow-external", action="store_true", help="follow links to other files")
+
+
+def _add_map_options(parser: argparse.ArgumentParser) -> None:
+    _add_scan_options(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="RES.h5", help="result file")
+    parser.add_argument("--png", type=Path, metavar="PIC.png", help="figure too; .svg and .pdf work as well")
+    parser.add_argument("--model", metavar="NAME", help="name or .safetensors file (default: the recommended one)")
+    parser.add_argument("--pool", choices=("none", "cell", "auto"), help="what a direction rests on (default: auto)")
+    parser.add_argument(
+        "--center", choices=("global", "plane", "position"), help="how to follow the disk (default: plane)"
+    )
+    parser.add_argument("--crop-px", type=_positive, metavar="N", help="edge of the detector region around the disk")
+    parser.add_argument(
+        "--fdr", type=float, metavar="Q", help="false-discovery rate of irregular positions (default: 0.05)"
+    )
+    parser.add_argument("--reference", metavar="CLASS|LABELS.h5", help="what to compare the directions with")
+    for name, text in commands.CALIBRATION.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=float, metavar="V", help=text)
+    parser.add_argument(
+        "--flip", action=argparse.BooleanOptionalAction, help="mirror the detector up-down before turning it, or not"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="compute on a dask.distributed cluster")

@@ -1,0 +1,325 @@
+"""What the commands of ``polarmap`` do; `napari_polarmap.cli` says how they are called.
+
+Modules that take long to import are imported where they are used, so that ``--help``
+is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_polarmap.terminal import ProgressLine, UsageError, say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_polarmap.core.data import Scan4D
+    from napari_polarmap.io.result import PolarizationMap
+    from napari_polarmap.models.weights import ModelInfo
+    from napari_polarmap.pipeline.mapping import MapParams
+
+CALIBRATION: Final = {
+    "mrad_per_px": "detector pixel [mrad]",
+    "convergence_mrad": "convergence semi-angle [mrad]",
+    "voltage_kV": "accelerating voltage [kV]",
+    "scan_step_A": "distance of scan positions [Å]",
+    "thickness_nm": "specimen thickness [nm]",
+    "rotation_deg": "turn detector vectors counter-clockwise by this into the scan image [degree]",
+    "crystal_angle_deg": "angle of a <100> axis against the scan columns, counter-clockwise [degree]",
+}
+"""Quantities that `run_map` takes as options, and what they are."""
+
+
+def run_demo(args: Namespace) -> None:
+    """Map every packaged sample."""
+    from importlib.resources import as_file, files
+
+    from napari_polarmap.io import open_scan
+    from napari_polarmap.models.registry import default_model
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    samples = sorted(
+        (entry for entry in (files("napari_polarmap") / "sample_data").iterdir() if entry.name.endswith(".h5")),
+        key=lambda entry: entry.name,
+        reverse=True,
+    )
+    if not samples:
+        raise FileNotFoundError("the packaged samples are missing; install napari-polarmap again")
+    model = default_model()
+    for sample in samples:
+        stem = Path(sample.name).stem
+        with as_file(sample) as path, open_scan(path) as scan:
+            say(f"{stem}")
+            result = _mapped(scan, model, None, None)
+            paths = _write(result, args.out / f"{stem}.h5", args.out / f"{stem}.png")
+            lines = [*_summary(result), *_compared_with_truth(result, path)]
+        say("\n".join(f"  {line}" for line in [*lines, *(f"wrote {written}" for written in paths)]))
+
+
+def _compared_with_truth(result: PolarizationMap, path: Path) -> list[str]:
+    import numpy as np
+
+    from napari_polarmap.core.directions import UNDEFINED
+    from napari_polarmap.core.metrics import accuracy, wall_distance
+    from napari_polarmap.io.hdf5 import read_truth
+
+    label, defect = read_truth(path)
+    vectors = result.provenance.get("measured", {}).get("lattice_vectors_px")
+    if label is None or not vectors:
+        return []
+    clear = (wall_distance(label) > np.linalg.norm(vectors, axis=1).mean()) & (label != UNDEFINED)
+    clear &= ~defect if defect is not None else True
+    right = accuracy(result.domain, label, clear)
+    return [
+        f"The simulated truth is met at {right:.1%} of the positions more than one unit cell from a wall or defect."
+    ]
+
+
+def run_info(args: Namespace) -> None:
+    """Tell what a file holds, reading no patterns."""
+    if args.file.is_file() and _is_result(args.file):
+        from napari_polarmap.io.result import PolarizationMap
+
+        result = PolarizationMap.load(args.file)
+        say(json.dumps(result.provenance, indent=1) if args.json else "\n".join(_summary(result)))
+        return
+    with _open(args) as scan:
+        known = {name: value for name, value in vars(scan.calibration).items() if value not in (None, 0.0, False)}
+        if args.json:
+            record = {"file": str(args.file), "dataset": scan.dataset, "shape": scan.shape, "dtype": str(scan.dtype)}
+            say(json.dumps({**record, "calibration": known, "missing": scan.calibration.missing}, indent=1))
+            return
+        scan_y, scan_x, det_y, det_x = scan.shape
+        lines = [f"{args.file}" + (f", dataset {scan.dataset}" if scan.dataset else "")]
+        lines.append(f"scan       {scan_y} x {scan_x} positions (y, x)")
+        lines.append(f"detector   {det_y} x {det_x} px (y, x)")
+        lines.append(f"numbers    {scan.dtype}, {scan.nbytes / 2**20:.1f} MiB unpacked")
+        lines += [
+            f"found      {name} = {value:g}" if isinstance(value, float) else f"found      {name} = {value}"
+            for name, value in known.items()
+        ]
+        lines.append(f"missing    {', '.join(scan.calibration.missing) or 'nothing'}")
+    say("\n".join(lines))
+
+
+def _is_result(path: Path) -> bool:
+    import h5py
+
+    from napari_polarmap.io.result import FORMAT
+
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return bool(file.attrs.get("format") == FORMAT)
+
+
+def _open(args: Namespace) -> Scan4D:
+    from napari_polarmap.io import open_scan
+
+    shape = None if args.scan_shape is None else (args.scan_shape[0], args.scan_shape[1])
+    return open_scan(args.file, scan_shape=shape, dataset=args.dataset, allow_external=args.allow_external)
+
+
+def run_map(args: Namespace) -> None:
+    """Map one scan and write its result."""
+    for name in ("resume", "scheduler"):
+        if getattr(args, name):
+            raise UsageError(f"--{name}: not offered by this version; run without it")
+    _check_target(args.out, args.file, (".h5", ".hdf5"))
+    if args.png is not None:
+        _check_target(args.png, args.file, (".png", ".svg", ".pdf"))
+    from napari_polarmap.models.registry import default_model
+    from napari_polarmap.pipeline.mapping import MapParams
+
+    given = {name: getattr(args, name) for name in ("pool", "center", "crop_px", "fdr")}
+    params = MapParams(**{name: value for name, value in given.items() if value is not None})
+    with _open(args) as opened:
+        scan = opened.calibrated(**{name: getattr(args, name) for name in (*CALIBRATION, "flip")})
+        reference = None if args.reference is None else _reference(args.reference, scan.scan_shape)
+        result = _mapped(scan, args.model or default_model(), params, reference)
+    paths = _write(result, args.out, args.png)
+    say("\n".join([*_summary(result), *(f"wrote {path}" for path in paths)]))
+
+
+def _check_target(target: Path, source: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse, before any work, targets that cannot be written or would destroy something."""
+    if target.suffix.lower() not in suffixes:
+        raise UsageError(f"{target}: the name must end in {' or '.join(suffixes)}")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent}: no such folder to write {target.name} into")
+    if not os.access(target.parent, os.W_OK):
+        raise UsageError(f"{target.parent}: not allowed to write into this folder")
+    if target.is_dir():
+        raise UsageError(f"{target}: a folder; name a file")
+    if not target.exists():
+        return
+    if source.exists() and target.samefile(source):
+        raise UsageError(f"{target}: the scan itself; choose another name for the result")
+    if target.suffix.lower() in (".h5", ".hdf5") and not _is_result(target):
+        raise UsageError(f"{target}: exists and is no result of polarmap; choose another name, or move it away")
+
+
+def _reference(text: str, scan_shape: tuple[int, int]) -> int | NDArray[np.uint8]:
+    """Return the class or map of classes that `text` names."""
+    from napari_polarmap.core.directions import LABELS, parse_direction
+
+    path = Path(text)
+    if not path.exists():
+        try:
+            return int(parse_direction(text))
+        except ValueError:
+            raise UsageError(
+                f"--reference {text}: neither a class ({', '.join(LABELS)}) nor a file that is there"
+            ) from None
+    if _is_result(path):
+        from napari_polarmap.io.result import PolarizationMap
+
+        label: Any = PolarizationMap.load(path).domain
+    else:
+        from napari_polarmap.io.hdf5 import read_truth
+
+        label = read_truth(path)[0]
+    if label is None:
+        raise UsageError(f"--reference {path}: holds no /label; a map of classes or a result file fits")
+    if label.shape != scan_shape:
+        raise UsageError(f"--reference {path}: is a map of {label.shape} positions; the scan has {scan_shape}")
+    return label  # type: ignore[no-any-return]
+
+
+def _mapped(
+    scan: Scan4D, model: str, params: MapParams | None, reference: int | NDArray[np.uint8] | None
+) -> PolarizationMap:
+    from napari_polarmap.models.registry import load_classifier
+    from napari_polarmap.pipeline.mapping import map_polarization
+
+    classifier = load_classifier(model)
+    with ProgressLine() as line:
+        return map_polarization(scan, classifier, params, reference=reference, progress=line.step)
+
+
+def _write(result: PolarizationMap, out: Path, picture: Path | None) -> list[Path]:
+    result.save(out)
+    if picture is None:
+        return [out]
+    from napari_polarmap.io.figure import map_figure
+
+    return [out, map_figure(result, picture)]
+
+
+def _summary(result: PolarizationMap) -> list[str]:
+    from napari_polarmap.pipeline.summary import summarize
+
+    return summarize(result)
+
+
+def run_models(args: Namespace) -> None:
+    """List the models."""
+    from dataclasses import asdict
+
+    from napari_polarmap.models.registry import list_models, user_models
+
+    models = list_models()
+    if args.json:
+        say(json.dumps([asdict(info) for info in models], indent=1, default=str))
+        return
+    if not models:
+        say(f"no models; put .safetensors files into {user_models()}")
+        return
+    say("\n\n".join(_described(info) for info in models))
+
+
+def _described(info: ModelInfo) -> str:
+    scores = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in info.scores.items()) or "none"
+    rows = {
+        "network": f"{info.network}, {info.objective}",
+        "trained on": info.training_set or "not stated",
+        "range": f"{info.material} {info.zone_axis}, {info.voltage_kV:g} kV, {_span(info.convergence_mrad)} mrad, "
+        f"{_span(info.thickness_nm)} nm, tilt {_span(info.tilt_mrad)} mrad",
+        "held out": scores,
+        "licence": info.licence or "not stated",
+        "SHA-256": info.sha256,
+        "file": str(info.path),
+    }
+    head = f"{info.name}{' (recommended)' if info.recommended else ''}: {info.title}"
+    return "\n".join([head, *(f"  {name:<11}{value}" for name, value in rows.items())])
+
+
+def _span(limits: tuple[float, float]) -> str:
+    low, high = limits
+    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+
+
+def run_simulate(args: Namespace) -> None:
+    """Simulate what a configuration file asks for."""
+    _check_output(args.out, args.config)
+    from napari_polarmap.pipeline.simulating import simulate
+
+    with ProgressLine() as line:
+        path = simulate(
+            args.config,
+            args.out,
+            resume=args.resume,
+            workers=args.workers,
+            progress=lambda done, total: line("simulating", done, total),
+        )
+    say(f"wrote {path}")
+
+
+def _check_output(target: Path, *sources: Path) -> None:
+    if target.is_dir():
+        raise UsageError(f"{target}: a folder; name a file")
+    for source in sources:
+        if target.exists() and source.exists() and target.samefile(source):
+            raise UsageError(f"{target}: one of the input files; choose another name for --out")
+
+
+def run_train(args: Namespace) -> None:
+    """Train one classifier."""
+    _check_output(args.out, args.config, *args.data)
+    from napari_polarmap.pipeline.training import train
+
+    with ProgressLine() as line:
+        info = train(
+            args.config,
+            args.data,
+            args.out,
+            progress=lambda stage, epoch, epochs, figures: line(
+                " ".join([stage, *(f"{name} {value:.3g}" for name, value in figures.items())]), epoch, epochs
+            ),
+        )
+    say(f"wrote {args.out}: {info.name}")
+    say("\n".join(f"  {name.replace('_', ' ')} {value:g}" for name, value in info.scores.items()))
+
+
+def run_evaluate(args: Namespace) -> None:
+    """Score a classifier."""
+    for path in args.files:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+    from napari_polarmap.models.registry import default_model, load_classifier
+    from napari_polarmap.pipeline.evaluation import evaluate_files
+
+    records = evaluate_files(load_classifier(args.model or default_model()), args.files)
+    if args.json:
+        say(json.dumps(records, indent=1, default=str))
+        return
+    for record in records:
+        say(f"{record['file']} ({record['model']})")
+        for name, value in record.items():
+            if name not in ("file", "model"):
+                say(f"  {name.replace('_', ' '):<28} {'-' if value is None else f'{value:g}'}")
+
+
+def run_export(args: Namespace) -> None:
+    """Export a result."""
+    from napari_polarmap.io.export import export_map
+    from napari_polarmap.io.result import PolarizationMap
+
+    formats = [name.strip().lower() for name in args.formats.split(",") if name.strip()]
+    paths = export_map(PolarizationMap.load(args.result), args.to, formats, stem=args.stem or args.result.stem)
+    say("\n".join(f"wrote {path}" for path in paths))
