@@ -180,7 +180,13 @@ def test_region_edges_go_round_the_region():
 
 @pytest.mark.parametrize(
     ("columns", "step_A", "label"),
-    [(64, 0.5, "1 nm"), (256, 0.5, "2 nm"), (512, 20, "200 nm"), (5000, 10, "1000 nm"), (40, None, "10 scan positions")],
+    [
+        (64, 0.5, "1 nm"),
+        (256, 0.5, "2 nm"),
+        (512, 20, "200 nm"),
+        (5000, 10, "1000 nm"),
+        (40, None, "10 scan positions"),
+    ],
 )
 def test_scale_bars_have_round_lengths(columns, step_A, label):
     length, text = scale_bar(columns, step_A)
