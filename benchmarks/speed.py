@@ -48,9 +48,7 @@ def make_scan(path: Path) -> None:
 
 def command(*words: str) -> Callable[[], object]:
     """Return a task that runs the command line."""
-    return lambda: subprocess.run(
-        [sys.executable, "-m", "napari_polarmap.cli", *words], check=True, capture_output=True
-    )
+    return lambda: subprocess.run([sys.executable, "-m", "napari_polarmap", *words], check=True, capture_output=True)
 
 
 def main() -> None:
