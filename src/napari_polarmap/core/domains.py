@@ -12,7 +12,7 @@ from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
 
 _SURE: Final = 0.9
 _ROUNDS: Final = 8
-_COUPLING: Final = 2.0
+_COUPLING: Final = 4.0
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -1,0 +1,57 @@
+"""Domains: sharp walls, small windows where they are enough, silence where nothing is known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_polarmap.core.directions import UNDEFINED
+from napari_polarmap.core.domains import domains, log_softmax, one_sided, smallest_sure
+
+
+def evidence_for(classes: np.ndarray, strength: float, noise: float = 0.0) -> np.ndarray:
+    logits = np.random.default_rng(0).normal(scale=max(noise, 1e-9), size=(*classes.shape, 9))
+    np.put_along_axis(logits, classes[..., None], np.take_along_axis(logits, classes[..., None], -1) + strength, -1)
+    return log_softmax(logits)
+
+
+def two_domains(shape: tuple[int, int] = (32, 40)) -> np.ndarray:
+    classes = np.full(shape, 1)
+    classes[:, shape[1] // 2 :] = 7
+    return classes
+
+
+def test_noisy_evidence_settles_into_the_true_domains_with_a_sharp_wall():
+    truth = two_domains()
+    noisy = evidence_for(truth, 3.0, noise=1.5)
+    assert (noisy.argmax(-1) == truth).mean() < 0.85
+    domain, belief = domains(noisy, 2.5)
+    assert (domain == truth).mean() > 0.98
+    np.testing.assert_allclose(belief.sum(-1), 1, rtol=1e-5)
+
+
+def test_without_evidence_everything_is_undefined():
+    domain, _ = domains(evidence_for(np.zeros((12, 12), int), 0.0), 2.0)
+    assert (domain == UNDEFINED).all()
+
+
+def test_evidence_for_no_polarization_is_undefined_not_a_direction():
+    domain, _ = domains(evidence_for(np.full((12, 12), 8), 5.0), 2.0)
+    assert (domain == UNDEFINED).all()
+
+
+def test_a_small_window_is_kept_where_it_is_sure_enough():
+    truth = two_domains((4, 6))
+    small, large = evidence_for(truth, 8.0), evidence_for(truth, 12.0)
+    small[0, 0] = log_softmax(np.zeros(9))
+    chosen, cells = smallest_sure([small, large], [1.0, 3.0])
+    assert cells[0, 0] == 3
+    assert (np.delete(cells.ravel(), 0) == 1).all()
+    np.testing.assert_allclose(chosen[0, 0], large[0, 0])
+
+
+def test_a_mixed_window_at_the_wall_gives_way_to_one_beside_it():
+    truth = two_domains((8, 20))
+    mixed = evidence_for(truth, 6.0)
+    mixed[:, 9:12] = log_softmax(np.zeros(9))
+    sided = one_sided(mixed, (3, 3))
+    assert (sided.argmax(-1) == truth).mean() > 0.95

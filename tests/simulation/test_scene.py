@@ -1,0 +1,101 @@
+"""Scenes: truth agrees with the atoms, cameras with their settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_polarmap.core.config import Uniform
+from napari_polarmap.core.directions import Direction
+from napari_polarmap.core.preprocessing import center_of_mass
+from napari_polarmap.simulation.config import SceneTable, SimulationConfig
+from napari_polarmap.simulation.detector import Camera, record
+from napari_polarmap.simulation.scene import block_slices, build_scene, n_blocks
+from napari_polarmap.simulation.structure import NIOBIUM, NiobateModel, build_niobate, polarization_axis
+
+CONFIG = SimulationConfig(kind="scan", seed=5, scene=SceneTable(rows=20, columns=28, first="RU", second="RD"))
+CAMERA = Camera(
+    size_px=64,
+    mrad_per_px=1.0,
+    dose_electrons=0,
+    source_A=0,
+    blur_px=0,
+    offset_px=(0, 0),
+    rotation_deg=0,
+    gain_noise=0,
+)
+
+
+def scene_of(**changes):
+    return build_scene(replace(CONFIG, scene=replace(CONFIG.scene, **changes)))
+
+
+def niobium_shift(scene, near_A: np.ndarray) -> np.ndarray:
+    """Mean displacement (row, column) of niobium from its ideal site around a place."""
+    atoms = scene.structure.keep(scene.structure.number == NIOBIUM)
+    lateral = atoms.position_A[:, :2]
+    near = np.linalg.norm(lateral - near_A, axis=1) < 6
+    ideal = (np.round(lateral / scene.lattice_A - 0.5) + 0.5) * scene.lattice_A
+    return (lateral - ideal)[near].mean(axis=0)
+
+
+def test_labels_are_the_direction_in_which_niobium_is_displaced():
+    scene = scene_of()
+    assert set(np.unique(scene.label)) == {Direction.RU, Direction.RD}
+    for column in (0, -1):
+        shift = niobium_shift(scene, scene.positions_A[10, column])
+        angle = np.rad2deg(np.arctan2(-shift[0], shift[1])) % 360
+        assert abs(angle - Direction(scene.label[10, column]).angle_deg) < 1
+
+
+def test_a_turned_scan_sees_the_crystal_turned_the_other_way():
+    straight, turned = scene_of(second=""), scene_of(second="", scan_rotation_deg=Uniform(45, 45))
+    assert np.unique(straight.label).tolist() == [Direction.RU]
+    assert np.unique(turned.label).tolist() == [Direction.RM]
+
+
+def test_the_same_configuration_gives_the_same_scene():
+    np.testing.assert_array_equal(scene_of().structure.position_A, scene_of().structure.position_A)
+
+
+def test_a_vacancy_column_takes_niobium_away_under_the_mask_only():
+    whole, holed = scene_of(), scene_of(defect="vacancy_column")
+    assert 0 < holed.defect.mean() <= 0.2
+    lost = (whole.structure.number == NIOBIUM).sum() - (holed.structure.number == NIOBIUM).sum()
+    assert lost > 0
+    assert (holed.structure.number != NIOBIUM).sum() == (whole.structure.number != NIOBIUM).sum()
+
+
+def test_blocks_cover_the_scan_once():
+    seen = np.zeros((CONFIG.scene.rows, CONFIG.scene.columns), int)
+    for index in range(n_blocks(CONFIG)):
+        seen[block_slices(CONFIG, index)] += 1
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_oxygen_moves_against_niobium_and_least_where_its_bond_is_normal_to_p(direction):
+    axis = polarization_axis(direction)
+    model = NiobateModel()
+    cell = build_niobate(axis[None, None], thickness_nm=0.398, rng=np.random.default_rng(0), model=model)
+    still = build_niobate(np.zeros((1, 1, 3)), thickness_nm=0.398, rng=np.random.default_rng(0), model=model)
+    along = (cell.position_A - still.position_A) @ axis
+    assert np.sort(along.round(6)).tolist() == [-0.1, -0.1, -0.02, 0.0, 0.1]
+
+
+def test_the_camera_puts_the_disk_where_its_offset_says():
+    y, x = np.mgrid[:64, :64] - 32
+    pattern = (np.hypot(y, x) < 12).astype(np.float32)[None, None]
+    rng = np.random.default_rng(0)
+    camera = replace(CAMERA, offset_px=(3.0, -4.0), rotation_deg=30.0)
+    image = record(pattern, camera, mrad_per_px=1.0, step_A=0.5, rng=rng)
+    np.testing.assert_allclose(center_of_mass(image)[0, 0], (34.5, 27.5), atol=0.02)
+
+
+def test_the_camera_counts_the_dose():
+    pattern = np.full((2, 3, 64, 64), 1 / 64**2, np.float32)
+    image = record(pattern, replace(CAMERA, dose_electrons=5000), mrad_per_px=1.0, step_A=0.5, rng=np.random.default_rng(0))
+    assert image.dtype == np.uint16
+    assert image.sum(axis=(2, 3)).mean() == pytest.approx(5000, rel=0.05)
