@@ -64,9 +64,9 @@ def test_napari_accepts_every_layer_of_a_result(result):
     assert [layer.name for layer in made if layer.visible] == [
         "Bright field",
         "Polarization direction",
+        "Differs from reference",
         "Polarization arrows",
         "Irregular positions",
-        "Differs from reference",
     ]
 
 
@@ -107,7 +107,7 @@ def test_the_status_bar_reads_direction_angle_confidence_and_area(result):
 
 
 def test_arrows_point_along_the_polarization_on_the_screen(result):
-    data, options, kind = arrow_layer(result, spacing_px=2)
+    data, _, kind = arrow_layer(result, spacing_px=2)
     assert kind == "vectors"
     start, shift = data[:, 0], data[:, 1]
     middle = start + shift / 2
@@ -116,6 +116,14 @@ def test_arrows_point_along_the_polarization_on_the_screen(result):
     np.testing.assert_allclose(shift[left, 1], 0, atol=1e-9)
     assert (shift[~left, 1] < 0).all()
     np.testing.assert_allclose(shift[~left, 0], 0, atol=1e-9)
+
+
+def test_arrows_follow_a_crystal_that_is_turned_against_the_scan(result):
+    turned = replace(result, provenance={"calibration": {"crystal_angle_deg": 50.0}})
+    shift = arrow_layer(turned, spacing_px=1)[0][:, 1]
+    angle = np.degrees(np.arctan2(-shift[:, 0], shift[:, 1])) % 360
+    assert sorted(set(angle.round(6))) == [95.0, 185.0]
+    assert direction_layer(turned)[1]["features"]["angle"][1] == "5°"
 
 
 @pytest.mark.parametrize("spacing_px", [1, 2, 3, 5, 40])

@@ -43,15 +43,15 @@ def make_result(shape=(8, 9), provenance=None) -> PolarizationMap:
     domain[:, shape[1] // 2 :] = Direction.LU
     probability = np.full((*shape, 8), 0.2 / 7, np.float32)
     np.put_along_axis(probability, domain[..., None].astype(int), 0.8, axis=2)
-    score = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    score[2, 3] = 12
+    score = np.random.default_rng(0).chisquare(4, shape).astype(np.float32) / 4
+    score[2, 3] = 200
     return PolarizationMap(
         direction=domain,
         probability=probability,
         angle_deg=(45.0 * domain).astype(np.float32),
         confidence=probability.max(axis=-1),
         irregularity=score,
-        irregular=score > 5,
+        irregular=score > 50,
         com_px=np.zeros((*shape, 2), np.float32),
         domain=domain,
         provenance=provenance or {"calibration": {"scan_step_A": 0.995}},
@@ -80,3 +80,27 @@ def scan_file(tmp_path) -> Path:
 def result() -> PolarizationMap:
     """A small map."""
     return make_result()
+
+
+@pytest.fixture
+def calibration() -> dict[str, float]:
+    """Attributes of a calibrated file."""
+    return dict(CALIBRATION)
+
+
+@pytest.fixture
+def patterns():
+    """`patterns(shape)` returns the patterns of a small scan."""
+    return disk_patterns
+
+
+@pytest.fixture
+def write_scan(tmp_path):
+    """`write_scan(name, data, **attributes)` writes a scan file into the folder of the test."""
+    return lambda name, data, **attributes: write_scan_file(tmp_path / name, data, **attributes)
+
+
+@pytest.fixture
+def make_map():
+    """`make_map(shape)` returns a small map."""
+    return make_result

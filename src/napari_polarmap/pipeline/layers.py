@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Calibration, Scan4D
-from napari_polarmap.core.directions import ANGLES_DEG, COLORS, LABELS, N_DIRECTIONS, UNDEFINED, VECTORS_YX
+from napari_polarmap.core.directions import ANGLES_DEG, COLORS, LABELS, N_DIRECTIONS, UNDEFINED
 from napari_polarmap.io.result import PolarizationMap
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -63,11 +63,9 @@ def map_layers(result: PolarizationMap, *, arrow_spacing_px: int | None = None) 
     if result.virtual_image is not None:
         layers.append(virtual_image_layer(result))
     layers += [confidence_layer(result), score_layer(result), window_layer(result), direction_layer(result)]
-    layers.append(arrow_layer(result, spacing_px=arrow_spacing_px))
-    layers.append(irregular_layer(result))
     if result.misclassified is not None:
         layers.append(misclassified_layer(result))
-    return layers
+    return [*layers, arrow_layer(result, spacing_px=arrow_spacing_px), irregular_layer(result)]
 
 
 def result_calibration(result: PolarizationMap) -> Calibration:
@@ -116,8 +114,8 @@ def arrow_layer(result: PolarizationMap, *, spacing_px: int | None = None) -> La
     position = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
     direction = result.domain[tuple(position.astype(np.int64).T)]
     position, direction = position[direction != UNDEFINED], direction[direction != UNDEFINED]
-    length = 0.82 * spacing
-    shift = length * VECTORS_YX[direction]
+    angle = np.deg2rad(ANGLES_DEG[direction] + axis_offset_deg(result))
+    shift = 0.82 * spacing * np.stack([-np.sin(angle), np.cos(angle)], axis=-1)
     options = _map_options(
         result,
         "Polarization arrows",
@@ -158,6 +156,12 @@ def default_spacing_px(scan_shape: tuple[int, int]) -> int:
     return -(-max(scan_shape) // ARROWS_ACROSS)
 
 
+def axis_offset_deg(result: PolarizationMap) -> float:
+    """Return by how much the eight directions of the crystal lie counter-clockwise of their nominal angles [°]."""
+    crystal_angle_deg = result_calibration(result).crystal_angle_deg
+    return crystal_angle_deg - 45.0 * round(crystal_angle_deg / 45.0)
+
+
 def direction_shares(direction: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the share of each direction among all positions, shape (8,); undefined positions count in the total."""
     counts = np.bincount(direction.ravel(), minlength=UNDEFINED + 1)[:N_DIRECTIONS]
@@ -191,7 +195,7 @@ def _direction_features(result: PolarizationMap, direction: NDArray[np.uint8]) -
     return {
         "index": list(range(N_DIRECTIONS + 1)),
         "direction": ["undefined", *LABELS],
-        "angle": ["none", *(f"{angle:.0f}°" for angle in ANGLES_DEG)],
+        "angle": ["none", *(f"{angle:g}°" for angle in np.round(ANGLES_DEG + axis_offset_deg(result), 1) % 360)],
         "mean confidence": ["none", *("none" if np.isnan(c) else f"{c:.2f}" for c in confidence)],
         "area": [f"{100 * (1 - shares.sum()):.1f} %", *(f"{100 * share:.1f} %" for share in shares)],
     }

@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QProgressBar, QP
 
 from napari_polarmap.models.registry import list_models
 from napari_polarmap.models.weights import ModelInfo, read_info
-from napari_polarmap.pipeline.mapping import MapParams, Progress
+from napari_polarmap.pipeline.inspection import Progress
+from napari_polarmap.pipeline.mapping import MapParams
 from napari_polarmap.widgets.section import Form, fit_width, note
 
 POOLING = {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QProgressBar, QSpinBox, QVBoxLayout, QWidget
 
-from napari_polarmap.pipeline.mapping import Inspection, MapParams
+from napari_polarmap.pipeline.inspection import Inspection, Progress
+from napari_polarmap.pipeline.mapping import MapParams
 from napari_polarmap.widgets.section import Form, note
 
 CENTERS = {
@@ -34,7 +35,7 @@ class DiskPanel(QWidget):
         self.found.setText("Open a scan first.")
         self.progress = QProgressBar()
         self.progress.setRange(0, 0)
-        self.progress.setFormat("%v of %m patterns")
+        self.progress.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.progress.hide()
         self.center = QComboBox()
         for key, text in CENTERS.items():
@@ -77,11 +78,12 @@ class DiskPanel(QWidget):
         """Return the part of `MapParams` that is chosen here."""
         return {"center": self.center.currentData(), "crop_px": self.crop_px.value() or None}
 
-    def show_busy(self, done: int = 0, total: int = 0) -> None:
-        """Say that the disk is being measured."""
-        self.found.setText("Looking for the direct disk and the centres of mass …")
-        self.progress.setRange(0, total)
-        self.progress.setValue(done)
+    def show_progress(self, progress: Progress) -> None:
+        """Say that the disk is being measured, and how far that has come."""
+        self.found.setText("Looking for the direct disk and its drift …")
+        self.progress.setRange(0, progress.total)
+        self.progress.setValue(progress.done)
+        self.progress.setFormat(f"{progress.stage}: %p %" if progress.total else progress.stage)
         self.progress.show()
 
     def show_found(self, inspection: Inspection) -> None:
@@ -91,7 +93,8 @@ class DiskPanel(QWidget):
         lines = [
             f"Disk at row {y:.2f}, column {x:.2f} px; radius {disk.radius_px:.2f} px; rim residual {disk.residual:.1%}"
         ]
-        lines += inspection.notes
+        # Here the convergence angle is asked for; none is assumed.
+        lines += [note for note in inspection.notes if "was assumed" not in note]
         self.found.setText("\n".join(lines))
         self.progress.hide()
 

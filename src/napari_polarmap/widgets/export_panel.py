@@ -30,16 +30,21 @@ FORMATS = {
     "csv": ("CSV", True, "One line per scan position: row, column, direction, angle [°], confidence, irregularity"),
     "png": ("PNG", True, "Figure for a paper: map, arrows, colour wheel, scale bar"),
     "svg": ("SVG", False, "The same figure as vectors"),
+    "pdf": ("PDF", False, "The same figure as vectors"),
 }
 """Format: caption, chosen at first, tooltip."""
 
 
 def export(result: PolarizationMap, folder: Path, formats: list[str], stem: str) -> list[Path]:
     """Write a map in the formats asked for and return the files written."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: a file; name a folder to export to")
+    if Path(stem).name != stem:
+        raise ValueError(f"{stem!r}: file names begin with a plain name, without folders")
     folder.mkdir(parents=True, exist_ok=True)
-    files = [result.save(folder / f"{stem}.h5")] if "h5" in formats else []
-    others = tuple(name for name in formats if name != "h5")
-    return files + (list(export_map(result, folder, others, stem=stem)) if others else [])
+    others = [name for name in formats if name != "h5"]
+    files = export_map(result, folder, others, stem=stem) if others else []
+    return [result.save(folder / f"{stem}.h5"), *files] if "h5" in formats else files
 
 
 class ExportPanel(QWidget):

@@ -102,12 +102,14 @@ class MapLayers:
             self._viewer.layers.selection.active = layer
 
     def add(self, layer_data: LayerData, source: object) -> None:
-        """Add one layer on top; the active layer stays the active one."""
+        """Add one layer below the arrows; the active layer stays the active one."""
         data, options, kind = layer_data
         options["metadata"][SOURCE_KEY] = source
-        active = self._viewer.layers.selection.active
-        self._add(data, options, kind)
-        self._viewer.layers.selection.active = active
+        layers = self._viewer.layers
+        active, arrows = layers.selection.active, self.layer("arrows", source)
+        place = len(layers) if arrows is None else layers.index(arrows)
+        layers.insert(place, Layer.create(data, options, kind))
+        layers.selection.active = active
 
     def _add(self, data: Any, options: dict[str, Any], kind: str) -> None:
         self._viewer.add_layer(Layer.create(data, options, kind))

@@ -16,8 +16,9 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import Direction
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import load_classifier
+from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspection_steps
 from napari_polarmap.pipeline.layers import MAP_KEY, SOURCE_KEY, arrow_layer, irregular_layer, misclassified_layer
-from napari_polarmap.pipeline.mapping import Inspection, MapParams, Progress, disk_centers, inspect_scan, map_steps
+from napari_polarmap.pipeline.mapping import MapParams, map_steps
 from napari_polarmap.pipeline.review import with_fdr, with_reference
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
@@ -33,11 +34,13 @@ from napari_polarmap.widgets.workers import Jobs, tell_error
 TITLE = "Polarization mapping"
 
 
-def run_steps(scan: Scan4D, model: str, params: MapParams) -> Generator[Progress, None, PolarizationMap]:
+def run_steps(
+    scan: Scan4D, model: str, params: MapParams, reference: int | None
+) -> Generator[Progress, None, PolarizationMap]:
     """Load a classifier and map a scan, telling how far it has come."""
     yield Progress("loading the classifier", 0, 0)
     classifier = load_classifier(model)
-    return (yield from map_steps(scan, classifier, params))
+    return (yield from map_steps(scan, classifier, params, reference=reference))
 
 
 def belongs(result: PolarizationMap, source: object, scan: Scan4D | None) -> bool:
@@ -163,11 +166,12 @@ class MapWidget(QWidget):
         self._set_result(None, None if scan is None else scan.data)
         self.explorer.set_scan(scan)
         if scan is not None:
-            self.disk.show_busy()
+            self.disk.show_progress(Progress("opening", 0, 0))
             self.export.suggest(_folder(scan), f"{scan.name}_polarization")
             self._inspecting.start(
-                inspect_scan,
+                inspection_steps,
                 scan,
+                yielded=self.disk.show_progress,
                 returned=self._on_inspected,
                 errored=self._on_no_disk,
                 finished=self._refresh,
@@ -227,13 +231,7 @@ class MapWidget(QWidget):
 
     def params(self) -> MapParams:
         """Return what is chosen in all steps."""
-        reference = self.review.reference.currentData()
-        return MapParams(
-            **self.disk.params(),
-            **self.classifier.params(),
-            fdr=self.review.fdr,
-            reference=None if reference is None else reference.name,
-        )
+        return MapParams(**self.disk.params(), **self.classifier.params(), fdr=self.review.fdr)
 
     def run(self) -> None:
         """Compute the map of the scan in the background."""
@@ -249,6 +247,7 @@ class MapWidget(QWidget):
             self.dataset.scan,
             self.classifier.model_name,
             params,
+            self.review.reference.currentData(),
             yielded=self.classifier.show_progress,
             returned=self._on_mapped,
             errored=tell_error,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.weights import ModelInfo
-from napari_polarmap.pipeline.mapping import Inspection
+from napari_polarmap.pipeline.inspection import Inspection
 from napari_polarmap.widgets.section import State
 
 Header = tuple[State, str]

@@ -67,6 +67,7 @@ class ReviewPanel(QWidget):
         self.reference.currentIndexChanged.connect(lambda: self.reference_changed.emit(self.reference.currentData()))
         self.spacing.valueChanged.connect(self._on_spacing)
         self.set_fdr(MapParams().fdr)
+        self.show_map(None)
         self._on_spacing(self.spacing.value())
 
     @property
@@ -84,7 +85,6 @@ class ReviewPanel(QWidget):
 
     def show_map(self, result: PolarizationMap | None) -> None:
         """Say how many positions are marked."""
-        self.setEnabled(result is not None)
         if result is None:
             self.differ.hide()
             self.count.setText("No map yet.")
