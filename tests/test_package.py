@@ -130,10 +130,15 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the code blocks of a page in one language."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
 def code_lines(page: Path) -> list[str]:
     """Return the lines of the page's shell blocks, without their remarks."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line.split("#")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -155,3 +160,28 @@ def test_every_make_target_in_the_documents_exists(page):
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     named = [line.split()[1] for line in code_lines(page) if line.startswith("make ")]
     assert set(named) <= set(targets)
+
+
+def test_every_configuration_in_the_documents_and_benchmarks_is_valid(tmp_path):
+    from napari_polarmap.core.config import load_table
+    from napari_polarmap.pipeline.training import TrainConfig
+    from napari_polarmap.simulation.config import load_config
+
+    shown = [(page, block) for page in PAGES for block in blocks(page, "toml")]
+    assert len(shown) >= 2
+    for page, text in shown:
+        path = tmp_path / "shown.toml"
+        path.write_text(text, encoding="utf-8")
+        if page.stem == "train":
+            load_table(TrainConfig, path)
+        else:
+            load_config(path)
+    for path in (ROOT / "benchmarks" / "sets").glob("*.toml"):
+        load_config(path)
+
+
+def test_every_classifier_named_in_the_documents_is_shipped():
+    from napari_polarmap.models.registry import list_models
+
+    named = {name for page in PAGES for name in re.findall(r'load_classifier\("([\w.-]+)"\)', page.read_text("utf-8"))}
+    assert named <= {info.name for info in list_models()}
