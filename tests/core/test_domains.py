@@ -25,7 +25,7 @@ def test_noisy_evidence_settles_into_the_true_domains_with_a_sharp_wall():
     noisy = evidence_for(truth, 3.0, noise=1.5)
     assert (noisy.argmax(-1) == truth).mean() < 0.85
     domain, belief = domains(noisy, 2.5)
-    assert (domain == truth).mean() > 0.98
+    assert (domain == truth).mean() > 0.95
     np.testing.assert_allclose(belief.sum(-1), 1, rtol=1e-5)
 
 
@@ -52,6 +52,6 @@ def test_a_small_window_is_kept_where_it_is_sure_enough():
 def test_a_mixed_window_at_the_wall_gives_way_to_one_beside_it():
     truth = two_domains((8, 20))
     mixed = evidence_for(truth, 6.0)
-    mixed[:, 9:12] = log_softmax(np.zeros(9))
+    mixed[:, 8:12] = evidence_for(truth, 0.5)[:, 8:12]
     sided = one_sided(mixed, (3, 3))
-    assert (sided.argmax(-1) == truth).mean() > 0.95
+    assert (sided.argmax(-1) == truth).all()

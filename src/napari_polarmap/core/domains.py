@@ -12,6 +12,7 @@ from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
 
 _SURE: Final = 0.9
 _ROUNDS: Final = 8
+_LEANING: Final = 0.05
 _COUPLING: Final = 4.0
 
 
@@ -62,7 +63,7 @@ def one_sided(evidence: NDArray[np.float32], reach_px: tuple[float, float]) -> N
         How far ``(y, x)`` a window may be moved from its position and still hold it.
     """
     shape = evidence.shape[:2]
-    best, surest = evidence, evidence.max(axis=-1)
+    best, merit = evidence, (1 + _LEANING) * evidence.max(axis=-1)
     for sign_y in (-1, 0, 1):
         for sign_x in (-1, 0, 1):
             if sign_y == sign_x == 0:
@@ -70,10 +71,12 @@ def one_sided(evidence: NDArray[np.float32], reach_px: tuple[float, float]) -> N
             rows = np.clip(np.arange(shape[0]) + round(sign_y * reach_px[0]), 0, shape[0] - 1)
             columns = np.clip(np.arange(shape[1]) + round(sign_x * reach_px[1]), 0, shape[1] - 1)
             moved = evidence[rows][:, columns]
-            certainty = moved.max(axis=-1)
-            better = certainty > surest
+            # Of two windows as sure as each other, the one that the place itself leans to.
+            here = np.take_along_axis(evidence, moved.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+            candidate = moved.max(axis=-1) + _LEANING * here
+            better = candidate > merit
             best = np.where(better[..., None], moved, best)
-            surest = np.where(better, certainty, surest)
+            merit = np.where(better, candidate, merit)
     return best
 
 

@@ -47,8 +47,9 @@ class TrainConfig:
     weight_decay: Uniform = number(1e-3, 0.0, 1.0)
     label_smoothing: Uniform = number(0.02, 0.0, 0.5)
     singles: int = whole(4, 1, 64)
-    components: int = whole(20, 2, 500)
-    neighbours: int = whole(5, 1, 100)
+    components: int = whole(150, 2, 2000)
+    neighbours: int = whole(15, 1, 100)
+    discriminant: bool = True
     recommended: int = whole(0, 0, 1)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -199,7 +200,7 @@ def _train_network(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-            total += float(loss)
+            total += loss.item()
         progress(stage, epoch + 1, epochs, {"loss": total / steps})
     network.eval()
     return network, _temperature(network, data, rows["validation"], options, rng, pooled=pooled)
@@ -278,7 +279,11 @@ def _fit_knn(
             ]
         patterns = np.concatenate([part for part, _ in turned])
         table = pca_knn.fit(
-            patterns, np.concatenate([part for _, part in turned]), components=config.components, seed=config.seed
+            patterns,
+            np.concatenate([part for _, part in turned]),
+            components=config.components,
+            seed=config.seed,
+            discriminant=config.discriminant,
         )
         arrays |= {f"{name}.{key}": value for key, value in table.items()}
         progress("principal components", step + 1, 2, {})

@@ -1,0 +1,119 @@
+"""Training learns what is there to learn, keeps specimens apart and repeats itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_polarmap.core.config import ConfigError
+from napari_polarmap.core.directions import VECTORS_YX
+from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.hdf5 import write_scan
+from napari_polarmap.models.registry import load_classifier
+from napari_polarmap.models.weights import read_info
+from napari_polarmap.pipeline.training import train
+from napari_polarmap.pipeline.training_data import NONE, load_training_data
+
+CONFIG = """
+name = "tiny"
+network = "{network}"
+epochs = 12
+single_epochs = 1
+batch = 8
+singles = 1
+components = 12
+neighbours = 3
+"""
+
+
+def training_set(path: Path, n_specimens: int = 30) -> Path:
+    """Disks whose intensity leans along P by a third: easy, and only in the odd part."""
+    rng = np.random.default_rng(0)
+    edge, positions = 64, 2
+    y, x = np.mgrid[:edge, :edge] - edge / 2
+    disk = np.hypot(y, x) < 22
+    label = np.where(np.arange(n_specimens) % 5 == 4, 255, np.arange(n_specimens) % 2)
+    data = np.empty((n_specimens, positions, edge, edge), np.float16)
+    for row, direction in enumerate(label):
+        lean = np.zeros(2) if direction == 255 else 0.3 * VECTORS_YX[direction]
+        data[row] = disk * (1 + lean[0] * y / 22 + lean[1] * x / 22) * rng.uniform(0.9, 1.1)
+    numbers = np.arange(n_specimens, dtype=float)
+    facts = {
+        "specimen": numbers,
+        "thickness_nm": 10 + numbers,
+        "mrad_per_px": np.full(n_specimens, 1.05),
+        "convergence_mrad": np.full(n_specimens, 24.0),
+        "tilt_row_mrad": np.zeros(n_specimens),
+        "tilt_column_mrad": np.zeros(n_specimens),
+    }
+    return write_scan(
+        path,
+        data,
+        attrs={"intensity_scale": 4096.0, "config_sha256": "abc"},
+        label=np.repeat(label[:, None], positions, axis=1),
+        extra={f"specimen/{name}": values for name, values in facts.items()},
+    )
+
+
+@pytest.fixture(scope="module")
+def data_file(tmp_path_factory) -> Path:
+    return training_set(tmp_path_factory.mktemp("data") / "set.h5")
+
+
+def trained(folder: Path, data_file: Path, network: str, name: str = "tiny") -> Path:
+    config = folder / "train.toml"
+    config.write_text(CONFIG.format(network=network))
+    out = folder / f"{name}.safetensors"
+    train(config, [data_file], out)
+    return out
+
+
+@pytest.mark.parametrize("network", ["cnn", "pca_knn"])
+def test_a_trained_model_tells_directions_of_specimens_it_has_not_seen(tmp_path, data_file, network):
+    info = read_info(trained(tmp_path, data_file, network))
+    assert info.scores["accuracy_pooled_exact"] >= 0.75
+    assert info.scores["opposite_pooled"] == 0
+    assert info.network == network
+    assert "set.h5" in info.training_set
+
+
+@pytest.mark.parametrize("network", ["cnn", "pca_knn"])
+def test_training_twice_gives_the_same_answers(tmp_path, data_file, network):
+    patterns = np.random.default_rng(1).random((5, 64, 64), dtype=np.float32)
+    answers = [
+        load_classifier(trained(tmp_path, data_file, network, name)).predict(patterns, pooled=True).probability
+        for name in ("first", "second")
+    ]
+    np.testing.assert_array_equal(*answers)
+
+
+def test_a_split_never_cuts_a_specimen(data_file):
+    data = load_training_data([data_file, data_file])
+    assert len(np.unique(data.specimen)) == 60
+    parts = data.split(0)
+    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(60))
+    seen = [set(data.specimen[rows].tolist()) for rows in parts.values()]
+    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+    assert (data.label == NONE).sum() == 12
+
+
+def test_a_plain_scan_is_no_training_set(tmp_path):
+    path = write_scan(tmp_path / "scan.h5", np.ones((2, 2, 64, 64), np.uint16))
+    with pytest.raises(ScanFileError, match="not a training set"):
+        load_training_data([path])
+
+
+def test_a_model_file_must_be_safetensors(tmp_path, data_file):
+    config = tmp_path / "train.toml"
+    config.write_text(CONFIG.format(network="cnn"))
+    with pytest.raises(ConfigError, match="ends in .safetensors"):
+        train(config, [data_file], tmp_path / "model.pt")
+
+
+def test_an_unknown_key_of_the_configuration_is_named(tmp_path, data_file):
+    config = tmp_path / "train.toml"
+    config.write_text("epoch = 3")
+    with pytest.raises(ConfigError, match="unknown key epoch"):
+        train(config, [data_file], tmp_path / "m.safetensors")
