@@ -217,7 +217,7 @@ def _best_pair(
     for pair in _pairs(peaks, centred=expected_period_px is not None):
         lengths = np.linalg.norm(pair, axis=1)
         area = abs(float(np.linalg.det(pair)))
-        if area < 0.4 * lengths[0] * lengths[1] or lengths.min() < _MIN_PERIODS * tolerance:
+        if area < 0.4 * lengths[0] * lengths[1] or lengths.min() < 1.5 * tolerance:
             continue
         index = peaks @ np.linalg.inv(pair)
         miss = np.linalg.norm((index - np.round(index)) @ pair, axis=1)

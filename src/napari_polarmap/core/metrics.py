@@ -1,132 +1,154 @@
-"""How right a map is: shares, confusion, calibration, ranking."""
+"""How good a map is: scores against a truth or a reference."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, stats
 
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
 
-_BINS: Final = 15
+Classes = NDArray[np.integer[Any]]
 
 
-def accuracy(
-    predicted: NDArray[np.integer], truth: NDArray[np.integer], mask: NDArray[np.bool_] | None = None
-) -> float:
-    """Return the share of positions whose class is right.
+def accuracy(predicted: Classes, truth: Classes, mask: NDArray[np.bool_] | None = None) -> float:
+    """Return the share of positions whose direction is right; NaN where there is no truth.
 
     Parameters
     ----------
-    predicted, truth : ndarray of int, same shape
-        Classes; where `truth` is 255 nothing is counted, where `predicted` is 255 it is wrong.
+    predicted : ndarray of int
+        Classes; 255 counts as wrong.
+    truth : ndarray of int, same shape
+        Classes; 255 is left out.
     mask : ndarray of bool, same shape, optional
-        Positions to count.
+        Positions to use.
 
-    Returns
-    -------
-    share : float
-        NaN where there is nothing to count.
-
-    Examples
-    --------
-    >>> accuracy(np.array([0, 1, 255, 3]), np.array([0, 2, 2, 255]))
-    0.3333333333333333
-    """
-    counted = _counted(predicted, truth) if mask is None else _counted(predicted, truth) & mask
-    return float((predicted == truth)[counted].mean()) if counted.any() else float("nan")
-
-
-def opposite_fraction(predicted: NDArray[np.integer], truth: NDArray[np.integer]) -> float:
-    """Return the share of defined positions where the opposite direction was told, the worst error.
+    Raises
+    ------
+    ValueError
+        If shapes differ or a class is neither 0 to 7 nor 255.
 
     Examples
     --------
-    >>> opposite_fraction(np.array([0, 4]), np.array([4, 4]))
-    0.5
+    >>> accuracy(np.array([0, 1, 255, 4]), np.array([0, 2, 3, 255])) * 3
+    1.0
     """
-    counted = _counted(predicted, truth) & (predicted != UNDEFINED)
-    turned = (predicted.astype(np.int64) - truth.astype(np.int64)) % N_DIRECTIONS
-    return float((turned[counted] == N_DIRECTIONS // 2).mean()) if counted.any() else float("nan")
+    guess, right = _paired(predicted, truth, mask)
+    return float(np.mean(guess == right)) if right.size else float("nan")
 
 
-def confusion(predicted: NDArray[np.integer], truth: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Count predictions per true class.
+def opposite_fraction(predicted: Classes, truth: Classes, mask: NDArray[np.bool_] | None = None) -> float:
+    """Return the share of positions that point against the truth; arguments as in `accuracy`."""
+    guess, right = _paired(predicted, truth, mask)
+    opposite = (guess != UNDEFINED) & ((guess - right) % N_DIRECTIONS == N_DIRECTIONS // 2)
+    return float(np.mean(opposite)) if right.size else float("nan")
 
-    Returns
-    -------
-    counts : ndarray of int, shape (8, 9)
-        Rows: true class; columns: predicted class, the last one undefined.
+
+def confusion(predicted: Classes, truth: Classes, mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """Return the counts of truth (rows, 8) against prediction (columns, 8 and last undefined).
+
+    Arguments as in `accuracy`.
     """
-    counted = _counted(predicted, truth)
-    column = np.minimum(predicted[counted].astype(np.int64), N_DIRECTIONS)
-    cell = truth[counted].astype(np.int64) * (N_DIRECTIONS + 1) + column
-    counts = np.bincount(cell, minlength=N_DIRECTIONS * (N_DIRECTIONS + 1))
+    guess, right = _paired(predicted, truth, mask)
+    column = np.where(guess == UNDEFINED, N_DIRECTIONS, guess)
+    size = N_DIRECTIONS * (N_DIRECTIONS + 1)
+    counts = np.bincount(right * (N_DIRECTIONS + 1) + column, minlength=size)
     return counts.reshape(N_DIRECTIONS, N_DIRECTIONS + 1).astype(np.int64)
 
 
-def expected_calibration_error(probability: NDArray[np.floating], truth: NDArray[np.integer]) -> float:
-    """Return the mean gap between the probability of the winner and how often it is right.
+def expected_calibration_error(
+    probability: NDArray[np.floating], truth: Classes, mask: NDArray[np.bool_] | None = None, *, bins: int = 10
+) -> float:
+    """Return the mean gap between the probability of the winning class and how often it is right.
 
     Parameters
     ----------
     probability : ndarray, shape (..., 8)
-        NaN rows are left out.
+        Positions with NaN are left out.
     truth : ndarray of int, shape (...)
-        255 is left out.
-
-    Notes
-    -----
-    Fifteen bins of equal width, weighted by their counts (Guo et al., ICML 2017).
+        Classes; 255 is left out.
+    mask : ndarray of bool, shape (...), optional
+    bins : int
+        Of equal width from 0 to 1, weighted by what they hold.
     """
-    flat, true = probability.reshape(-1, probability.shape[-1]), truth.ravel()
-    counted = np.isfinite(flat).all(axis=1) & (true != UNDEFINED)
-    if not counted.any():
+    if probability.shape != (*truth.shape, N_DIRECTIONS):
+        raise ValueError(f"probability has shape {probability.shape}; it must be {(*truth.shape, N_DIRECTIONS)}")
+    known = np.isfinite(probability).all(axis=-1)
+    winner = np.where(known, np.where(known[..., None], probability, 0).argmax(axis=-1), UNDEFINED)
+    used = known if mask is None else known & mask
+    guess, right = _paired(winner, truth, used)
+    if not right.size:
         return float("nan")
-    sure, right = flat[counted].max(axis=1), flat[counted].argmax(axis=1) == true[counted]
-    which = np.minimum((sure * _BINS).astype(np.int64), _BINS - 1)
-    n = np.bincount(which, minlength=_BINS)
-    gap = np.bincount(which, weights=sure, minlength=_BINS) - np.bincount(which, weights=right, minlength=_BINS)
-    return float(np.abs(gap).sum() / n.sum())
+    confidence = probability.max(axis=-1)[used & (truth != UNDEFINED)]
+    index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(index, (guess == right) - confidence, minlength=bins)
+    return float(np.abs(gap).sum() / right.size)
 
 
-def roc_auc(score: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+def roc_auc(score: ArrayLike, truth: ArrayLike, mask: NDArray[np.bool_] | None = None) -> float:
     """Return the chance that a true position scores higher than another; NaN scores are left out.
 
+    Parameters
+    ----------
+    score : array_like of float
+    truth : array_like of bool, same shape
+    mask : ndarray of bool, optional
+
+    Returns
+    -------
+    auc : float
+        0.5 for chance; NaN where all positions are of one kind.
+
     Examples
     --------
-    >>> roc_auc(np.array([0.1, 0.9, 0.4]), np.array([False, True, False]))
-    1.0
+    >>> roc_auc([0.1, 0.4, 0.35, 0.8], [False, False, True, True])
+    0.75
     """
-    finite = np.isfinite(score)
-    values, positive = score[finite], truth[finite]
-    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-    if not (n_positive and n_negative):
+    values, positive = np.asarray(score, dtype=np.float64), np.asarray(truth, dtype=np.bool_)
+    if values.shape != positive.shape:
+        raise ValueError(f"score has shape {values.shape} and truth {positive.shape}; they must agree")
+    used = np.isfinite(values) if mask is None else np.isfinite(values) & mask
+    values, positive = values[used], positive[used]
+    n_true = int(positive.sum())
+    n_false = positive.size - n_true
+    if n_true == 0 or n_false == 0:
         return float("nan")
     ranks = stats.rankdata(values)
-    return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+    return float((ranks[positive].sum() - n_true * (n_true + 1) / 2) / (n_true * n_false))
 
 
-def wall_distance(label: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return the distance of every position to the nearest of another class, in positions; inf without walls.
+def wall_distance(truth: Classes) -> NDArray[np.float64]:
+    """Return the distance of each position to the nearest domain wall in scan positions.
+
+    A wall lies half-way between two positions of different direction. Undefined positions
+    are NaN and make no wall; infinite where there is one domain only.
 
     Examples
     --------
-    >>> wall_distance(np.array([[1, 1, 7]])).tolist()
-    [[2.0, 1.0, 1.0]]
+    >>> wall_distance(np.array([[0, 0, 4, 4]])).tolist()
+    [[1.5, 0.5, 0.5, 1.5]]
     """
-    out = np.full(label.shape, np.inf)
-    for value in np.unique(label):
-        own = label == value
-        if own.all():
-            break
-        out[own] = ndimage.distance_transform_edt(own)[own]
+    truth = np.asarray(truth)
+    out = np.full(truth.shape, np.nan)
+    for direction in np.unique(truth[truth != UNDEFINED]):
+        here = truth == direction
+        other = (truth != UNDEFINED) & ~here
+        out[here] = ndimage.distance_transform_edt(~other)[here] - 0.5 if other.any() else np.inf
     return out
 
 
-def _counted(predicted: NDArray[np.integer], truth: NDArray[np.integer]) -> NDArray[np.bool_]:
-    if predicted.shape != truth.shape:
-        raise ValueError(f"predictions have shape {predicted.shape}; the truth has {truth.shape}")
-    return np.asarray(truth != UNDEFINED)
+def _paired(
+    predicted: Classes, truth: Classes, mask: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the predictions and truths of the positions that have a truth, flat."""
+    guess, right = np.asarray(predicted), np.asarray(truth)
+    if guess.shape != right.shape or (mask is not None and mask.shape != right.shape):
+        found = f"{guess.shape}, truth {right.shape}" + ("" if mask is None else f", mask {mask.shape}")
+        raise ValueError(f"the prediction has shape {found}; they must agree")
+    for name, classes in (("prediction", guess), ("truth", right)):
+        if ((classes < 0) | ((classes >= N_DIRECTIONS) & (classes != UNDEFINED))).any():
+            raise ValueError(f"the {name} holds a class that is neither 0 to {N_DIRECTIONS - 1} nor {UNDEFINED}")
+    used = right != UNDEFINED if mask is None else (right != UNDEFINED) & mask
+    return guess[used].astype(np.int64), right[used].astype(np.int64)
