@@ -95,7 +95,7 @@ def test_a_split_never_cuts_a_specimen(data_file):
     parts = data.split(0)
     assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(60))
     seen = [set(data.specimen[rows].tolist()) for rows in parts.values()]
-    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+    assert sum(len(part) for part in seen) == len(set.union(*seen))
     assert (data.label == NONE).sum() == 12
 
 
@@ -108,7 +108,7 @@ def test_a_plain_scan_is_no_training_set(tmp_path):
 def test_a_model_file_must_be_safetensors(tmp_path, data_file):
     config = tmp_path / "train.toml"
     config.write_text(CONFIG.format(network="cnn"))
-    with pytest.raises(ConfigError, match="ends in .safetensors"):
+    with pytest.raises(ConfigError, match=r"ends in \.safetensors"):
         train(config, [data_file], tmp_path / "model.pt")
 
 

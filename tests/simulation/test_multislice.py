@@ -33,9 +33,7 @@ def cell_grid(structure: Structure, n: int = 8) -> np.ndarray:
 
 
 def patterns(structure: Structure, positions: np.ndarray, microscope: Microscope | None = None) -> np.ndarray:
-    return simulate_patterns(
-        structure, positions, [2.0, 4.0], microscope or Microscope(), gpts=GPTS, crop_px=CROP
-    )
+    return simulate_patterns(structure, positions, [2.0, 4.0], microscope or Microscope(), gpts=GPTS, crop_px=CROP)
 
 
 def turned(operation, images: np.ndarray) -> np.ndarray:

@@ -96,6 +96,8 @@ def test_the_camera_puts_the_disk_where_its_offset_says():
 
 def test_the_camera_counts_the_dose():
     pattern = np.full((2, 3, 64, 64), 1 / 64**2, np.float32)
-    image = record(pattern, replace(CAMERA, dose_electrons=5000), mrad_per_px=1.0, step_A=0.5, rng=np.random.default_rng(0))
+    image = record(
+        pattern, replace(CAMERA, dose_electrons=5000), mrad_per_px=1.0, step_A=0.5, rng=np.random.default_rng(0)
+    )
     assert image.dtype == np.uint16
     assert image.sum(axis=(2, 3)).mean() == pytest.approx(5000, rel=0.05)

@@ -89,7 +89,8 @@ def parse_table(kind: type[Table], table: dict[str, Any], prefix: str = "") -> T
 
 
 def _parse_value(name: str, value: Any, default: Any, entry: Field[Any]) -> Any:
-    low, high = entry.metadata.get("low"), entry.metadata.get("high")
+    low: Any = entry.metadata.get("low")
+    high: Any = entry.metadata.get("high")
     if isinstance(default, Uniform):
         pair = value if isinstance(value, list) else [value, value]
         if len(pair) != 2 or not all(type(part) in (int, float) for part in pair) or pair[0] > pair[1]:

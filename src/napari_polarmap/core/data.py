@@ -19,7 +19,7 @@ class LazyArray(Protocol):
     def shape(self) -> tuple[int, ...]: ...  # noqa: D102
     @property
     def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
-    def __getitem__(self, key: Any, /) -> Any: ...  # noqa: D105
+    def __getitem__(self, key: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)

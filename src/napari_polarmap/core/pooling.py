@@ -81,16 +81,18 @@ def cell_window(vectors_px: NDArray[np.float64], cells: float = 1.0) -> Window:
     """
     vectors = np.asarray(vectors_px, dtype=np.float64)
     if vectors.shape != (2, 2) or not np.isfinite(vectors).all() or abs(np.linalg.det(vectors)) < 4:
-        raise ValueError(f"lattice vectors {vectors.tolist()} px span less than 2 x 2 scan positions; none can be pooled")
+        raise ValueError(
+            f"lattice vectors {vectors.tolist()} px span less than 2 x 2 scan positions; none can be pooled"
+        )
     reach = np.ceil(np.abs(vectors).sum(axis=0) * cells / 2).astype(int)
     y, x = np.mgrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
     offset = np.stack([y, x], axis=-1).astype(np.float64)
     fine = (np.arange(_SUBSAMPLES) + 0.5) / _SUBSAMPLES - 0.5
     inside = np.zeros(y.shape)
-    to_cell = np.linalg.inv(vectors)
+    to_cell = np.asarray(np.linalg.inv(vectors), dtype=np.float64)
     for fy in fine:
         for fx in fine:
-            inside += (np.abs((offset + [fy, fx]) @ to_cell) <= cells / 2 + 1e-9).all(axis=-1)
+            inside += (np.abs((offset + np.array([fy, fx])) @ to_cell) <= cells / 2 + 1e-9).all(axis=-1)
     share = inside / inside.sum()
     used = share > 0
     waves = _lattice_waves(offset[used], to_cell)
@@ -126,10 +128,13 @@ def _lattice_waves(offset: NDArray[np.float64], to_cell: NDArray[np.float64]) ->
     aliased = np.abs(frequency - np.round(frequency)).max(axis=1) < 1e-3
     phase = 2 * np.pi * offset @ (frequency[~aliased]).T
     transfer = 1 - np.hypot(*index[~aliased].T) / (_HARMONICS + 1)
-    return np.concatenate([np.cos(phase).T, np.sin(phase).T]) * np.tile(transfer, 2)[:, None]
+    waves = np.concatenate([np.cos(phase).T, np.sin(phase).T]) * np.tile(transfer, 2)[:, None]
+    return np.asarray(waves, dtype=np.float64)
 
 
-def centre_grid(scan_shape: tuple[int, int], window: Window, stride_px: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def centre_grid(
+    scan_shape: tuple[int, int], window: Window, stride_px: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows and columns of window centres: every `stride_px`, all inside the scan.
 
     Raises

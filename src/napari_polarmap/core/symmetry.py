@@ -56,7 +56,8 @@ class SquareOperation:
 
     def classes(self, direction: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Return where each class goes; 255 stays."""
-        turned = (4 - direction.astype(np.int64) if self.mirror else direction.astype(np.int64)) + 2 * self.quarter_turns
+        index = direction.astype(np.int64)
+        turned = (4 - index if self.mirror else index) + 2 * self.quarter_turns
         return np.where(direction == UNDEFINED, UNDEFINED, turned % N_DIRECTIONS).astype(np.uint8)
 
     def vectors(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:

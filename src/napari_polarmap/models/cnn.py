@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -41,7 +42,7 @@ class PolarizationCNN(nn.Module):
         # several pixels wide, and the network is four times faster.
         steps: list[nn.Module] = [nn.PixelUnshuffle(2)]
         channels = (8, width, 2 * width, 3 * width)
-        for index, (before, after) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+        for index, (before, after) in enumerate(pairwise(channels)):
             steps += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
             if index < 2:
                 steps += [nn.MaxPool2d(2)]
@@ -72,9 +73,7 @@ class CNNPredictor:
         self.networks = networks
         self.temperature = temperature
 
-    def predict_logits(
-        self, patterns: NDArray[np.float32], *, pooled: bool, batch: int = 256
-    ) -> NDArray[np.float32]:
+    def predict_logits(self, patterns: NDArray[np.float32], *, pooled: bool, batch: int = 256) -> NDArray[np.float32]:
         """Return calibrated log-odds of the eight directions and of "none", shape (n, 9)."""
         network = self.networks[pooled]
         # Single patterns come by the thousand: one look each, as they are weak evidence anyway.

@@ -103,7 +103,6 @@ def build(arrays: dict[str, NDArray[Any]], options: dict[str, Any]) -> KNNPredic
     tables = {}
     for pooled, prefix in ((False, "single."), (True, "pooled.")):
         tables[pooled] = {
-            key: arrays[prefix + key].astype(np.float32)
-            for key in ("mean", "scale", "components", "points", "labels")
+            key: arrays[prefix + key].astype(np.float32) for key in ("mean", "scale", "components", "points", "labels")
         }
     return KNNPredictor(tables, int(options.get("neighbours", 5)))

@@ -115,7 +115,9 @@ def read_info(path: str | Path) -> ModelInfo:
         missing = [key for key in _REQUIRED if key not in record]
         if missing:
             raise ValueError(f"missing {', '.join(missing)}")
-        values = {key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known}
+        values: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known
+        }
         return ModelInfo(**values, path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{path}: the model's description cannot be used ({error})") from None

@@ -155,9 +155,10 @@ def score_scan(classifier: Classifier, path: Path) -> dict[str, Any]:
     clear = wall_distance(label) > cell_px
     if defect is not None:
         clear &= ~defect
-    return {name: None if value is None else round(value, 4) for name, value in _scan_scores(
-        single, pooled, label, defect, clear
-    ).items()}
+    return {
+        name: None if value is None else round(value, 4)
+        for name, value in _scan_scores(single, pooled, label, defect, clear).items()
+    }
 
 
 def _scan_scores(

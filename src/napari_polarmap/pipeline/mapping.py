@@ -163,7 +163,9 @@ class _Frame:
         """Return the patterns of a block, crystal axes along the array axes, shape (n, grid, grid)."""
         raw, _, _ = read_patterns(self.scan, rows, columns)
         centers = self.centers[rows, columns].reshape(-1, 2)
-        return self._to_grid(raw.reshape(-1, *self.scan.detector_shape), centers) * self._coverage
+        grid = self._to_grid(raw.reshape(-1, *self.scan.detector_shape), centers)
+        grid *= self._coverage
+        return grid
 
     def _to_grid(self, patterns: NDArray[np.float32], centers: NDArray[np.float64]) -> NDArray[np.float32]:
         info, calibration = self.classifier.info, self.scan.calibration
@@ -215,7 +217,7 @@ def _choose_windows(scan: Scan4D, inspection: Inspection, params: MapParams) -> 
         step = scan.calibration.scan_step_A
         radius = max(2.0, _FALLBACK_RADIUS_A / step) if step else 4.0
         window = round_window(min(radius, (min(scan.scan_shape) - 1) / 2))
-        notes.append(f"Without a lattice, patterns are pooled over a radius of {radius:.1f} positions; it cannot cancel.")
+        notes.append(f"Without a lattice, patterns are pooled over {radius:.1f} positions around; it cannot cancel.")
         return [window] if min(scan.scan_shape) >= 3 else []
     sizes = (1,) if params.pool == "cell" else _WINDOWS_CELLS
     per_position = float(np.median(inspection.statistics.total))

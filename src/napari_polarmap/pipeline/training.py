@@ -160,7 +160,8 @@ def _fit_cnn(
         network, temperature = _train_network(config, data, rows, progress, pooled=pooled)
         for key, value in network.state_dict().items():
             array = value.numpy()
-            arrays[f"{name}.{key}"] = array.astype(np.float16) if array.dtype == np.float32 and array.ndim > 1 else array
+            halved = array.dtype == np.float32 and array.ndim > 1
+            arrays[f"{name}.{key}"] = array.astype(np.float16) if halved else array
         options["temperature"][name] = temperature
     return arrays, options
 
@@ -197,7 +198,7 @@ def _train_network(
             loss = functional.cross_entropy(out[:, :N_OUTPUTS], label, label_smoothing=config.label_smoothing.low)
             loss = loss + _NUISANCE_WEIGHT * functional.mse_loss(out[:, N_OUTPUTS:], nuisance)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
             total += loss.item()

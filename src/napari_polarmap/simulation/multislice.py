@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +63,8 @@ def _projected_scattering_factor(number: int, gpts: int, size_A: float) -> NDArr
 
     k = np.fft.fftfreq(gpts, size_A / gpts)
     k2 = (k[:, None] ** 2 + k[None] ** 2).ravel()
-    factor = LobatoParametrization().projected_scattering_factor(chemical_symbols[number])(k2)
+    parametrization: Any = LobatoParametrization()
+    factor = parametrization.projected_scattering_factor(chemical_symbols[number])(k2)
     return np.asarray(factor, dtype=np.float32).reshape(gpts, gpts)
 
 
@@ -111,7 +114,7 @@ def _phase_factors(fraction: NDArray[np.float64], n: int) -> NDArray[np.complex6
     step = 16
     fine = np.exp(-2j * np.pi * fraction[:, None] * np.arange(step)).astype(np.complex64)
     coarse = np.exp(-2j * np.pi * fraction[:, None] * np.arange(0, n, step)).astype(np.complex64)
-    return (coarse[:, :, None] * fine[:, None, :]).reshape(len(fraction), -1)[:, :n]
+    return np.asarray((coarse[:, :, None] * fine[:, None, :]).reshape(len(fraction), -1)[:, :n], dtype=np.complex64)
 
 
 def simulate_patterns(
@@ -189,7 +192,7 @@ def _interaction_parameter(microscope: Microscope) -> np.float32:
 
 
 def _frequencies(size_A: float, gpts: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    k = np.fft.fftfreq(gpts, size_A / gpts)
+    k = np.asarray(np.fft.fftfreq(gpts, size_A / gpts), dtype=np.float64)
     return k[:, None], k[None, :]
 
 
@@ -204,7 +207,7 @@ def _propagator(size_A: float, gpts: int, step_A: float, microscope: Microscope)
     row, column = _frequencies(size_A, gpts)
     tilt_row, tilt_column = (np.tan(1e-3 * tilt) for tilt in microscope.tilt_mrad)
     phase = microscope.wavelength_A * (row**2 + column**2) / 2 + row * tilt_row + column * tilt_column
-    return (np.exp(-2j * np.pi * step_A * phase) * _bandlimit(size_A, gpts)).astype(np.complex64)
+    return np.asarray(np.exp(-2j * np.pi * step_A * phase) * _bandlimit(size_A, gpts), dtype=np.complex64)
 
 
 def _probe_waves(
@@ -241,7 +244,7 @@ def exit_layers(structure: Structure, thicknesses_nm: Sequence[float]) -> list[i
         If the thicknesses do not increase or leave the structure.
     """
     layers = [round(10 * thickness / structure.layer_A) - 1 for thickness in thicknesses_nm]
-    if min(layers) < 0 or any(b <= a for a, b in zip(layers, layers[1:], strict=False)):
+    if min(layers) < 0 or any(b <= a for a, b in pairwise(layers)):
         raise ValueError(
             f"thicknesses {list(thicknesses_nm)} nm must increase by at least one layer of {structure.layer_A:.2f} A"
         )

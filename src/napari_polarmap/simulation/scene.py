@@ -189,7 +189,7 @@ def _domain_axes(config: SimulationConfig, rng: np.random.Generator) -> list[NDA
 
 def _centred_grid(rows: int, columns: int) -> NDArray[np.float64]:
     grid = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), axis=-1).astype(np.float64)
-    return grid - grid.mean(axis=(0, 1))
+    return np.asarray(grid - grid.mean(axis=(0, 1)), dtype=np.float64)
 
 
 def _turn(angle_deg: float) -> NDArray[np.float64]:

@@ -129,7 +129,7 @@ def polarization_axis(direction: int, *, depth_sign: int = 1) -> NDArray[np.floa
     row, column = VECTORS_YX[direction]
     if direction % 2:
         return np.array([row, column, 0.0])
-    return np.array([row, column, float(depth_sign)]) / np.sqrt(2)
+    return np.array([row, column, float(depth_sign)]) * float(np.sqrt(0.5))
 
 
 def build_niobate(
@@ -161,14 +161,17 @@ def build_niobate(
     a = model.lattice_A
     rows, columns = polarization.shape[:2]
     depth = max(1, round(10 * thickness_nm / a))
-    origin = np.stack(np.meshgrid(*map(np.arange, (rows, columns, depth)), indexing="ij"), axis=-1).reshape(-1, 3)
+    axes = map(np.arange, (rows, columns, depth))
+    origin = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     vector = np.repeat(polarization.reshape(-1, 3), depth, axis=0)
     amplitude = np.linalg.norm(vector, axis=1, keepdims=True)
     unit = np.divide(vector, amplitude, out=np.zeros_like(vector), where=amplitude > 0)
 
     number, position, rms, layer = [], [], [], []
 
-    def add(site: tuple[float, float, float], atom: NDArray[np.int64], shift: NDArray[np.float64], width: float) -> None:
+    def add(
+        site: tuple[float, float, float], atom: NDArray[np.int64], shift: NDArray[np.float64], width: float
+    ) -> None:
         number.append(atom)
         position.append((origin + np.asarray(site)) * a + shift)
         rms.append(np.full(len(origin), width))
