@@ -171,6 +171,6 @@ def _check(image: NDArray[np.float64], disk: Disk) -> None:
     noise = np.std(image[inner]) + np.std(image[outer])
     if bright < 1.15 * dark or bright - dark < 0.5 * noise or disk.residual > 0.35:
         raise ValueError(
-            f"no bright-field disk found: the best circle (radius {disk.radius_px:.1f} px) is {bright**2:.3g} inside and "
-            f"{dark**2:.3g} outside, relative to the brightest pixel; give the disk's centre and radius"
+            f"no bright-field disk found: the best circle (radius {disk.radius_px:.1f} px) is {bright**2:.2g} of the "
+            f"brightest pixel inside and {dark**2:.2g} outside; take more or brighter patterns"
         )

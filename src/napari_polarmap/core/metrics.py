@@ -40,10 +40,19 @@ def accuracy(predicted: Classes, truth: Classes, mask: NDArray[np.bool_] | None 
 
 
 def opposite_fraction(predicted: Classes, truth: Classes, mask: NDArray[np.bool_] | None = None) -> float:
-    """Return the share of positions that point against the truth; arguments as in `accuracy`."""
+    """Return the share of the positions given a direction that point against the truth, the worst error.
+
+    Arguments as in `accuracy`; NaN where no direction is given.
+
+    Examples
+    --------
+    >>> opposite_fraction(np.array([0, 4, 255]), np.array([4, 4, 0]))
+    0.5
+    """
     guess, right = _paired(predicted, truth, mask)
-    opposite = (guess != UNDEFINED) & ((guess - right) % N_DIRECTIONS == N_DIRECTIONS // 2)
-    return float(np.mean(opposite)) if right.size else float("nan")
+    told = guess != UNDEFINED
+    opposite = (guess - right)[told] % N_DIRECTIONS == N_DIRECTIONS // 2
+    return float(np.mean(opposite)) if told.any() else float("nan")
 
 
 def confusion(predicted: Classes, truth: Classes, mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
@@ -59,7 +68,7 @@ def confusion(predicted: Classes, truth: Classes, mask: NDArray[np.bool_] | None
 
 
 def expected_calibration_error(
-    probability: NDArray[np.floating], truth: Classes, mask: NDArray[np.bool_] | None = None, *, bins: int = 10
+    probability: NDArray[np.floating], truth: Classes, mask: NDArray[np.bool_] | None = None, *, bins: int = 15
 ) -> float:
     """Return the mean gap between the probability of the winning class and how often it is right.
 
@@ -71,7 +80,7 @@ def expected_calibration_error(
         Classes; 255 is left out.
     mask : ndarray of bool, shape (...), optional
     bins : int
-        Of equal width from 0 to 1, weighted by what they hold.
+        Of equal width from 0 to 1, weighted by what they hold (Guo et al., ICML 2017).
     """
     if probability.shape != (*truth.shape, N_DIRECTIONS):
         raise ValueError(f"probability has shape {probability.shape}; it must be {(*truth.shape, N_DIRECTIONS)}")
