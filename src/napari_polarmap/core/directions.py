@@ -42,7 +42,7 @@ UNDEFINED: Final = 255
 
 N_DIRECTIONS: Final = len(Direction)
 LABELS: Final = tuple(direction.name for direction in Direction)
-ANGLES_DEG: Final[NDArray[np.float64]] = 45.0 * np.arange(N_DIRECTIONS)
+ANGLES_DEG: Final[NDArray[np.float64]] = np.arange(0, 360, 45, dtype=np.float64)
 VECTORS_YX: Final[NDArray[np.float64]] = np.asarray(
     np.stack([-np.sin(np.deg2rad(ANGLES_DEG)), np.cos(np.deg2rad(ANGLES_DEG))], axis=1), dtype=np.float64
 )

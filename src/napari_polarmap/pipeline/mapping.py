@@ -164,8 +164,8 @@ class _Frame:
         raw, _, _ = read_patterns(self.scan, rows, columns)
         centers = self.centers[rows, columns].reshape(-1, 2)
         grid = self._to_grid(raw.reshape(-1, *self.scan.detector_shape), centers)
-        grid *= self._coverage
-        return grid
+        covered: NDArray[np.float32] = grid * self._coverage
+        return covered
 
     def _to_grid(self, patterns: NDArray[np.float32], centers: NDArray[np.float64]) -> NDArray[np.float32]:
         info, calibration = self.classifier.info, self.scan.calibration
