@@ -44,7 +44,7 @@ def make_result(shape=(8, 9), provenance=None) -> PolarizationMap:
     probability = np.full((*shape, 8), 0.2 / 7, np.float32)
     np.put_along_axis(probability, domain[..., None].astype(int), 0.8, axis=2)
     score = np.random.default_rng(0).chisquare(4, shape).astype(np.float32) / 4
-    score[2, 3] = 200
+    score[2, 3], score[5, 6] = 200, 4.5
     return PolarizationMap(
         direction=domain,
         probability=probability,

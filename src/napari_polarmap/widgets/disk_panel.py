@@ -93,6 +93,9 @@ class DiskPanel(QWidget):
         lines = [
             f"Disk at row {y:.2f}, column {x:.2f} px; radius {disk.radius_px:.2f} px; rim residual {disk.residual:.1%}"
         ]
+        lattice = inspection.lattice
+        if lattice.resolved:
+            lines.append(f"Unit cell: {lattice.period_px:.2f} positions, turned {lattice.angle_deg:.1f}°")
         # Here the convergence angle is asked for; none is assumed.
         lines += [note for note in inspection.notes if "was assumed" not in note]
         self.found.setText("\n".join(lines))

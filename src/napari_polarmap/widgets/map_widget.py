@@ -146,6 +146,7 @@ class MapWidget(QWidget):
                 self._docked = True
             elif self._docked:
                 self.detach()
+                self.deleteLater()
         return super().event(event)
 
     def detach(self) -> None:

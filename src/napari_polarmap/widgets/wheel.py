@@ -73,7 +73,7 @@ class DirectionWheel(QWidget):
 
     @property
     def _radius(self) -> float:
-        return min(self.width(), self.height()) / 2 - 24
+        return min(self.width(), self.height()) / 2 - 28
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the wheel."""
@@ -93,13 +93,13 @@ class DirectionWheel(QWidget):
     def _paint_wedge(
         self, painter: QPainter, direction: Direction, active: bool, text_color: QColor, background: QColor
     ) -> None:
-        radius = self._radius + (5 if active else 0)
+        radius = self._radius + (4 if active else 0)
         circle = QRectF(self._center.x() - radius, self._center.y() - radius, 2 * radius, 2 * radius)
         painter.setPen(QPen(text_color if active else background, 2.5 if active else 2))
         painter.setBrush(QColor(direction.color))
         painter.drawPie(circle, round(16 * (direction.angle_deg - 22.5)), 16 * 45)
         angle = math.radians(direction.angle_deg)
-        middle = self._center + (self._radius + 14) * QPointF(math.cos(angle), -math.sin(angle))
+        middle = self._center + (self._radius + 17) * QPointF(math.cos(angle), -math.sin(angle))
         font = QFont(self.font())
         font.setBold(active)
         painter.setFont(font)

@@ -19,8 +19,9 @@ class _Job(QObject):
     window's thread, and not at all once the window is gone.
     """
 
-    def __init__(self, parent: QObject, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        super().__init__(parent)
+    def __init__(self, jobs: Jobs, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        super().__init__(jobs)
+        self._jobs = jobs
         self.handlers = {name: kwargs.pop(name) for name in _SIGNALS if name in kwargs}
         self.worker = create_worker(function, *args, _start_thread=False, _ignore_errors=True, **kwargs)
         for name in _SIGNALS:
@@ -35,15 +36,19 @@ class _Job(QObject):
         self._tell("yielded", value)
 
     def _on_returned(self, value: Any) -> None:
+        self._jobs.release(self)
         self._tell("returned", value)
 
     def _on_errored(self, error: Exception) -> None:
+        self._jobs.release(self)
         self._tell("errored", error)
 
     def _on_aborted(self) -> None:
+        self._jobs.release(self)
         self._tell("aborted")
 
     def _on_finished(self) -> None:
+        self._jobs.release(self)
         self._tell("finished")
         self.deleteLater()
 
@@ -67,10 +72,8 @@ class Jobs(QObject):
         out of the keyword arguments.
         """
         self.stop()
-        finished = kwargs.pop("finished", None)
-        job = _Job(self, function, args, {**kwargs, "finished": lambda: self._on_finished(job, finished)})
-        self._job = job
-        job.worker.start()
+        self._job = _Job(self, function, args, kwargs)
+        self._job.worker.start()
 
     def cancel(self) -> None:
         """Ask the work to stop at its next step; `aborted` and `finished` follow."""
@@ -84,11 +87,10 @@ class Jobs(QObject):
             self._job.worker.quit()
             self._job = None
 
-    def _on_finished(self, job: _Job, handler: Callable[[], None] | None) -> None:
+    def release(self, job: _Job) -> None:
+        """Forget work that has come to its end."""
         if self._job is job:
             self._job = None
-        if handler is not None:
-            handler()
 
 
 def tell_error(error: Exception) -> None:
