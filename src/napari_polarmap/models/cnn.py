@@ -90,6 +90,13 @@ class CNNPredictor:
                     out[first : first + batch, N_DIRECTIONS] += logits[:, N_DIRECTIONS] / len(operations)
         return out / np.float32(self.temperature[pooled])
 
+    def embed(self, patterns: NDArray[np.float32], *, batch: int = 512) -> NDArray[np.float32]:
+        """Return the outputs of the network for cell averages, direction, tilt and thickness, shape (n, 12)."""
+        network = self.networks[True]
+        with torch.inference_mode():
+            parts = [network(torch.from_numpy(patterns[i : i + batch])).numpy() for i in range(0, len(patterns), batch)]
+        return np.concatenate(parts) if parts else np.zeros((0, N_OUTPUTS + N_NUISANCE), np.float32)
+
 
 def build(arrays: dict[str, NDArray[Any]], options: dict[str, Any]) -> CNNPredictor:
     """Build the predictor from arrays named ``single.*`` and ``pooled.*``."""

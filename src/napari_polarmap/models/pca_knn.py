@@ -42,6 +42,10 @@ class KNNPredictor:
         votes = np.stack([(labels == c).sum(axis=1) for c in range(N_CLASSES)], axis=1) + _PRIOR
         return np.log(votes).astype(np.float32)
 
+    def embed(self, patterns: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the place of each pattern among the averages over the cell, shape (n, axes)."""
+        return project(patterns, self.tables[True])
+
 
 def raw_features(patterns: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return even and odd parts, averaged over 2 x 2 pixels, shape (n, features)."""

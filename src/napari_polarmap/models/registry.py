@@ -46,6 +46,10 @@ class Predictor(Protocol):
         """Return log-odds of the eight directions and of "none", shape (n, 9)."""
         ...
 
+    def embed(self, patterns: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a few numbers that describe each single pattern, shape (n, k)."""
+        ...
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -74,10 +78,7 @@ class Classifier:
         ValueError
             If the patterns do not lie on the classifier's grid.
         """
-        edge = self.info.grid_px
-        if patterns.ndim != 3 or patterns.shape[1:] != (edge, edge):
-            raise ValueError(f"patterns have shape {patterns.shape}; {self.info.name} takes (n, {edge}, {edge})")
-        logits = self.predictor.predict_logits(np.asarray(patterns, np.float32), pooled=pooled).astype(np.float64)
+        logits = self.predictor.predict_logits(self._checked(patterns), pooled=pooled).astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         weight = np.exp(logits)
         directions = weight[:, :-1]
@@ -86,6 +87,24 @@ class Classifier:
         informed = directions.sum(axis=1) / weight.sum(axis=1) * lit
         probability = directions / directions.sum(axis=1, keepdims=True)
         return Prediction(probability.astype(np.float32), informed.astype(np.float32))
+
+    def embed(self, patterns: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return what the classifier makes of each single pattern, shape (n, k).
+
+        It repeats with the lattice where the crystal does, whether or not it is right.
+
+        Parameters
+        ----------
+        patterns : ndarray, shape (n, grid_px, grid_px)
+            As for `predict`.
+        """
+        return self.predictor.embed(self._checked(patterns))
+
+    def _checked(self, patterns: NDArray[np.floating]) -> NDArray[np.float32]:
+        edge = self.info.grid_px
+        if patterns.ndim != 3 or patterns.shape[1:] != (edge, edge):
+            raise ValueError(f"patterns have shape {patterns.shape}; {self.info.name} takes (n, {edge}, {edge})")
+        return np.asarray(patterns, np.float32)
 
 
 def user_models() -> Path:

@@ -83,6 +83,7 @@ def save_model(path: str | Path, info: ModelInfo, arrays: dict[str, NDArray[Any]
     try:
         contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
         save_file(contiguous, partial, metadata={"format": FORMAT, "info": json.dumps(record, sort_keys=True)})
+        partial.chmod(0o644)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

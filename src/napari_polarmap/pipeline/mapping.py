@@ -145,9 +145,9 @@ def map_steps(
     inspection = yield from inspection_steps(scan)
     frame = _Frame(scan, classifier, inspection, params)
     windows = _choose_windows(scan, inspection, params)
-    single, pooled = yield from _classify(frame, windows)
+    evidence = yield from _classify(frame, windows)
     yield Progress("finding domains and irregular places", 0, 1)
-    return _assemble(frame, windows, single, pooled, reference)
+    return _assemble(frame, evidence, reference)
 
 
 class _Frame:
@@ -191,9 +191,10 @@ class _Frame:
             y, x = np.mgrid[:height, :width]
             half = self.params.crop_px / 2
             seen[0] = (np.abs(y - center[0]) <= half) & (np.abs(x - center[1]) <= half)
-        ratio = (self.classifier.info.grid_mrad / self.inspection.mrad_per_px) ** 2
-        grid = self._to_grid(seen, center) >= 0.99 * min(1.0, ratio) if ratio else seen
-        both = grid[0] & grid[0, ::-1, ::-1]
+        # Counts per solid angle are kept, so a whole pixel of the grid holds this many of the detector's.
+        whole = (self.classifier.info.grid_mrad / self.inspection.mrad_per_px) ** 2
+        grid = self._to_grid(seen, center)[0] >= 0.99 * whole
+        both: NDArray[np.bool_] = grid & grid[::-1, ::-1]
         return both.astype(np.float32)
 
 
@@ -237,15 +238,28 @@ def _choose_windows(scan: Scan4D, inspection: Inspection, params: MapParams) -> 
     return windows
 
 
-def _classify(
-    frame: _Frame, windows: list[Window]
-) -> Generator[Progress, None, tuple[NDArray[np.float32], list[NDArray[np.float32]]]]:
-    """Return log-probabilities (8 directions, none): of single patterns, and per window at every position."""
+@dataclass(frozen=True)
+class _Evidence:
+    """What the classifier says: log-probabilities of the 8 directions and "none" at every position.
+
+    `single` and `embedding` are of single patterns, `pooled` of each of the `windows`.
+    """
+
+    single: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    windows: list[Window]
+    pooled: list[NDArray[np.float32]]
+
+
+def _classify(frame: _Frame, windows: list[Window]) -> Generator[Progress, None, _Evidence]:
+    """Classify tile by tile; a tile reads as far beyond its edge as the largest window reaches."""
     scan_y, scan_x = frame.scan.scan_shape
     grid_bytes = 4 * frame.classifier.info.grid_px**2
     reach = np.max([window.half for window in windows], axis=0, initial=0)
     edge = max(16, int(np.sqrt(_TILE_BYTES / grid_bytes)) - 2 * int(reach.max()))
     single = np.full((scan_y, scan_x, N_DIRECTIONS + 1), np.nan, np.float32)
+    width = frame.classifier.embed(np.zeros((1, *(frame.classifier.info.grid_px,) * 2), np.float32)).shape[1]
+    embedding = np.full((scan_y, scan_x, width), np.nan, np.float32)
     strides = [max(1, round(max(1.0, np.sqrt(window.effective_positions)) / 4)) for window in windows]
     centres = [centre_grid((scan_y, scan_x), window, stride) for window, stride in zip(windows, strides, strict=True)]
     coarse = [np.full((len(rows), len(columns), N_DIRECTIONS + 1), np.nan, np.float32) for rows, columns in centres]
@@ -266,11 +280,14 @@ def _classify(
                 inner[1].start - outer[1].start : inner[1].stop - outer[1].start,
             ] = True
             mine = patterns[own.ravel()]
-            answers = []
-            for first in range(0, len(mine), 1024):
-                answers.append(_log_probability(frame.classifier, mine[first : first + 1024], pooled=False))
+            answers, embedded = [], []
+            for first in range(0, len(mine), 512):
+                part = mine[first : first + 512]
+                answers.append(_log_probability(frame.classifier, part, pooled=False))
+                embedded.append(frame.classifier.embed(part))
                 yield Progress("classifying", done + first // 2, total)
             single[inner] = np.concatenate(answers).reshape(*single[inner].shape)
+            embedding[inner] = np.concatenate(embedded).reshape(*embedding[inner].shape)
             for window, (rows, columns), out in zip(windows, centres, coarse, strict=True):
                 pick_y = np.flatnonzero((rows >= inner[0].start) & (rows < inner[0].stop))
                 pick_x = np.flatnonzero((columns >= inner[1].start) & (columns < inner[1].stop))
@@ -286,7 +303,8 @@ def _classify(
                 out[np.ix_(pick_y, pick_x)] = np.concatenate(answers).reshape(len(pick_y), len(pick_x), -1)
             done += len(mine)
             yield Progress("classifying", done, total)
-    return single, [_everywhere(out, place, (scan_y, scan_x)) for out, place in zip(coarse, centres, strict=True)]
+    pooled_maps = [_everywhere(out, place, (scan_y, scan_x)) for out, place in zip(coarse, centres, strict=True)]
+    return _Evidence(single, embedding, windows, pooled_maps)
 
 
 def _log_probability(classifier: Classifier, patterns: NDArray[np.float32], *, pooled: bool) -> NDArray[np.float32]:
@@ -306,14 +324,9 @@ def _everywhere(
     return log_softmax(np.stack(channels, axis=-1))
 
 
-def _assemble(
-    frame: _Frame,
-    windows: list[Window],
-    single: NDArray[np.float32],
-    pooled: list[NDArray[np.float32]],
-    reference: int | NDArray[np.uint8] | None,
-) -> PolarizationMap:
+def _assemble(frame: _Frame, evidence: _Evidence, reference: int | NDArray[np.uint8] | None) -> PolarizationMap:
     scan, params, statistics = frame.scan, frame.params, frame.inspection.statistics
+    windows, single, pooled = evidence.windows, evidence.single, evidence.pooled
     lattice = frame.inspection.lattice
     empty = ~(statistics.total > 0)
     cells = [window.cells for window in windows]
@@ -327,8 +340,8 @@ def _assemble(
 
     if pooled:
         sided = [
-            one_sided(evidence, (0.7 * window.half[0], 0.7 * window.half[1]))
-            for evidence, window in zip(pooled, windows, strict=True)
+            one_sided(scale, (0.7 * window.half[0], 0.7 * window.half[1]))
+            for scale, window in zip(pooled, windows, strict=True)
         ]
         best, window_cells = smallest_sure(sided, cells)
         period = lattice.period_px if lattice.known else float(windows[0].half[0])
@@ -338,7 +351,10 @@ def _assemble(
     domain = np.where(empty, UNDEFINED, domain).astype(np.uint8)
 
     uneven = irregularity(
-        np.where(empty[..., None], np.nan, np.exp(single)), lattice if lattice.known else None, fdr=params.fdr
+        np.where(empty[..., None], np.nan, np.exp(single)),
+        lattice if lattice.known else None,
+        embedding=np.where(empty[..., None], np.nan, evidence.embedding),
+        fdr=params.fdr,
     )
     turn = round(frame.crystal_angle_deg / 45)
     direction, domain = (_turn_classes(classes, turn) for classes in (direction, domain))
