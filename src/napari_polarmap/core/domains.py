@@ -11,9 +11,11 @@ from scipy import ndimage
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
 
 _SURE: Final = 0.9
-_ROUNDS: Final = 8
-_LEANING: Final = 0.05
-_COUPLING: Final = 4.0
+_ROUNDS: Final = 25
+_REACH_CELLS: Final = 0.6
+_COUPLING_PER_POSITION: Final = 0.75
+_DOUBT: Final = 0.01
+"""Share of windows that may be about something else; no window can outvote all its neighbours."""
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -49,50 +51,20 @@ def smallest_sure(
     return chosen, np.asarray(cells, np.float32)[index]
 
 
-def one_sided(evidence: NDArray[np.float32], reach_px: tuple[float, float]) -> NDArray[np.float32]:
-    """Let every position take the surest of the windows that hold it, so that none straddles a wall.
-
-    Near a wall the window around a position mixes two domains, while one beside it,
-    on the same side, does not.
-
-    Parameters
-    ----------
-    evidence : ndarray, shape (scan_y, scan_x, 9)
-        Log-probabilities of windows centred at each position.
-    reach_px : (float, float)
-        How far ``(y, x)`` a window may be moved from its position and still hold it.
-    """
-    shape = evidence.shape[:2]
-    best, merit = evidence, (1 + _LEANING) * evidence.max(axis=-1)
-    for sign_y in (-1, 0, 1):
-        for sign_x in (-1, 0, 1):
-            if sign_y == sign_x == 0:
-                continue
-            rows = np.clip(np.arange(shape[0]) + round(sign_y * reach_px[0]), 0, shape[0] - 1)
-            columns = np.clip(np.arange(shape[1]) + round(sign_x * reach_px[1]), 0, shape[1] - 1)
-            moved = evidence[rows][:, columns]
-            # Of two windows as sure as each other, the one that the place itself leans to.
-            here = np.take_along_axis(evidence, moved.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-            candidate = moved.max(axis=-1) + _LEANING * here
-            better = candidate > merit
-            best = np.where(better[..., None], moved, best)
-            merit = np.where(better, candidate, merit)
-    return best
-
-
-def domains(
-    evidence: NDArray[np.float32], neighbourhood_px: float, *, coupling: float = _COUPLING
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def domains(evidence: NDArray[np.float32], period_px: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Settle neighbouring positions into domains (mean field of a Potts model).
+
+    Windows at neighbouring positions share most of their patterns, so the evidence of
+    a whole unit cell counts once against the cost of a wall around it. Stripes and
+    spots narrower than a cell, as the mixed windows along a wall make them, give way;
+    walls move to where the evidence on both sides is even.
 
     Parameters
     ----------
     evidence : ndarray, shape (scan_y, scan_x, 9)
         Log-probabilities of the eight directions and "none".
-    neighbourhood_px : float
-        Width (Gaussian sigma) of the neighbourhood in scan positions.
-    coupling : float
-        Gain for agreeing with all neighbours, as log-odds.
+    period_px : float
+        Edge of the unit cell in scan positions.
 
     Returns
     -------
@@ -100,10 +72,12 @@ def domains(
         255 where "none" wins or nothing reaches one half.
     belief : ndarray of float32, shape (scan_y, scan_x, 9)
     """
-    belief = np.exp(evidence)
+    sigma, coupling = _REACH_CELLS * period_px, _COUPLING_PER_POSITION * period_px**2
+    floored = np.log((1 - _DOUBT) * np.exp(evidence) + _DOUBT / evidence.shape[-1])
+    belief = np.exp(floored)
     for _ in range(_ROUNDS):
-        around = ndimage.gaussian_filter(belief, (neighbourhood_px, neighbourhood_px, 0), mode="nearest")
-        belief = np.exp(log_softmax(evidence + coupling * around))
+        around = ndimage.gaussian_filter(belief, (sigma, sigma, 0), mode="nearest")
+        belief = np.exp(log_softmax(floored + coupling * around))
     winner = belief.argmax(axis=-1)
     told = (winner < N_DIRECTIONS) & (belief.max(axis=-1) >= 0.5)
     return np.where(told, winner, UNDEFINED).astype(np.uint8), belief

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
-from napari_polarmap.core.domains import domains, log_softmax, one_sided, smallest_sure
+from napari_polarmap.core.domains import domains, log_softmax, smallest_sure
 from napari_polarmap.core.irregularity import irregularity
 from napari_polarmap.core.pooling import Window, cell_window, centre_grid, pooling_matrix, round_window
 from napari_polarmap.core.preprocessing import read_patterns, resample_patterns
@@ -329,25 +329,15 @@ def _assemble(frame: _Frame, evidence: _Evidence, reference: int | NDArray[np.ui
     windows, single, pooled = evidence.windows, evidence.single, evidence.pooled
     lattice = frame.inspection.lattice
     empty = ~(statistics.total > 0)
-    cells = [window.cells for window in windows]
-    if params.pool == "none" or not pooled:
-        chosen = single
-    elif params.pool == "cell":
-        chosen = pooled[0]
-    else:
-        chosen, _ = smallest_sure(pooled, cells)
-    direction, probability, confidence = _decide(chosen, empty)
-
     if pooled:
-        sided = [
-            one_sided(scale, (0.7 * window.half[0], 0.7 * window.half[1]))
-            for scale, window in zip(pooled, windows, strict=True)
-        ]
-        best, window_cells = smallest_sure(sided, cells)
-        period = lattice.period_px if lattice.known else float(windows[0].half[0])
-        domain, _ = domains(best, period / 3)
+        best, window_cells = smallest_sure(pooled, [window.cells for window in windows])
+        domain, _ = domains(best, lattice.period_px if lattice.known else 2.0 * windows[0].half[0])
+        chosen = {"none": single, "cell": pooled[0], "auto": best}[params.pool]
     else:
-        domain, window_cells = direction, np.zeros(scan.scan_shape, np.float32)
+        chosen, window_cells = single, np.zeros(scan.scan_shape, np.float32)
+    direction, probability, confidence = _decide(chosen, empty)
+    if not pooled:
+        domain = direction
     domain = np.where(empty, UNDEFINED, domain).astype(np.uint8)
 
     uneven = irregularity(

@@ -33,11 +33,20 @@ class SpecimenPatterns:
     facts: dict[str, float]
 
 
-def draw_thicknesses(config: SimulationConfig, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw one thickness from each of `count` equal parts of the range, so that none is left out."""
+def draw_thicknesses(config: SimulationConfig, layer_nm: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw one thickness from each of `count` equal parts of the range, so that none is left out.
+
+    Two that fall on the same layer of `layer_nm` are set one layer apart.
+    """
     table = config.thickness
     low, high = table.low_nm.draw(rng), table.high_nm.draw(rng)
-    return low + (np.arange(table.count) + rng.random(table.count)) * (high - low) / table.count
+    drawn = low + (np.arange(table.count) + rng.random(table.count)) * (high - low) / table.count
+    layers = np.round(drawn / layer_nm)
+    for index in range(1, table.count):
+        if layers[index] <= layers[index - 1]:
+            layers[index] = layers[index - 1] + 1
+            drawn[index] = layers[index] * layer_nm
+    return drawn
 
 
 def draw_microscope(config: SimulationConfig, rng: np.random.Generator) -> Microscope:
@@ -68,7 +77,7 @@ def simulate_specimen(config: SimulationConfig, index: int) -> SpecimenPatterns:
     if rng.random() < table.unpolarised_fraction.draw(rng):
         amplitude = 0.0
     lattice_A = table.lattice_A.draw(rng)
-    thickness_nm = draw_thicknesses(config, rng)
+    thickness_nm = draw_thicknesses(config, 0.05 * lattice_A, rng)
     microscope = draw_microscope(config, rng)
     phonons = rng.random() >= config.multislice.static_fraction.draw(rng) and config.multislice.phonons > 0
     axis = polarization_axis(direction, depth_sign=1 if rng.random() < 0.5 else -1)
