@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, optimize
 
-_SEARCH_PX: Final = 96
+_SEARCH_PX: Final = 64
 _MIN_RADIUS_PX: Final = 2.5
+_MIN_COVER: Final = 0.6
+
+Circle = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,7 @@ class Disk:
         ``(y, x)`` from the middle of pixel (0, 0).
     radius_px : float
     residual : float
-        Share of the rim, weighted by its strength, that is not where the circle is; 0 = perfect.
+        Share of the intensity steps along the circle that go the wrong way; 0 = a whole rim.
     """
 
     center_px: tuple[float, float]
@@ -68,109 +71,160 @@ def find_disk(mean_pattern: NDArray[np.number], radius_px: float | None = None) 
     ----------
     .. [1] J. Daugman, IEEE Trans. Pattern Anal. Mach. Intell. 15, 1148 (1993).
     """
-    image = _clean(mean_pattern)
     if radius_px is not None and not (np.isfinite(radius_px) and radius_px > 0):
         raise ValueError(f"radius_px is {radius_px}; it must be a positive number of detector pixels")
-    start = _coarse(image, radius_px)
-    disk = _refine(image, start, radius_px)
+    image = _clean(mean_pattern)
+    circle, step_px = _coarse(image, radius_px)
+    width_px = _rim_width_px(image, circle)
+    if step_px > 2 * width_px:
+        circle = _Rim(image, step_px / 2).fit(circle, step_px, radius_px)
+        width_px = _rim_width_px(image, circle)
+    rim = _Rim(image, width_px)
+    circle = rim.fit(circle, width_px, radius_px)
+    disk = _disk(circle, residual=rim.wrong_way(circle))
     _check(image, disk)
     return disk
 
 
+def _disk(circle: Circle, residual: float = 0.0) -> Disk:
+    y, x, radius = (float(value) for value in circle)
+    return Disk(center_px=(y, x), radius_px=radius, residual=residual)
+
+
 def _clean(pattern: NDArray[np.number]) -> NDArray[np.float64]:
-    """Return the square root of the counts, without hot or dead single pixels."""
+    """Return the counts without hot or dead single pixels, relative to the brightest that is left."""
     image = np.asarray(pattern, dtype=np.float64)
     if image.ndim != 2 or min(image.shape) < 8:
         raise ValueError(f"the mean pattern has shape {image.shape}; a disk needs two axes of at least 8 px")
     image = np.where(np.isfinite(image) & (image > 0), image, 0.0)
     if not image.any():
         raise ValueError("the patterns hold no counts, so there is no bright-field disk to find")
-    root = np.sqrt(image / image.max())
-    around = ndimage.median_filter(root, footprint=np.ones((3, 3)), mode="nearest")
-    off = np.abs(root - around)
-    limit = 6 * np.median(off) + 0.5 * np.quantile(around, 0.9)
-    cleaned: NDArray[np.float64] = np.where(off > limit, around, root)
-    return cleaned
+    around = ndimage.median_filter(image, size=3, mode="nearest")
+    limit = 6 * _noise(image) + 0.5 * around.max()
+    cleaned = np.where(np.abs(image - around) > limit, around, image)
+    return np.asarray(cleaned / max(cleaned.max(), 1e-300), dtype=np.float64)
 
 
-def _coarse(image: NDArray[np.float64], radius_px: float | None) -> tuple[float, float, float]:
-    """Return (cy, cx, r) of the best circle on a grid of about a pixel."""
-    factor = max(1, round(max(image.shape) / _SEARCH_PX))
-    height, width = (n // factor * factor for n in image.shape)
-    small = image[:height, :width].reshape(height // factor, factor, width // factor, factor).mean(axis=(1, 3))
-    gradient = _gradient(small, 1.0)
+def _noise(image: NDArray[np.float64]) -> float:
+    """Return the standard deviation from pixel to pixel, from second differences without the largest."""
+    pieces = [np.abs(np.diff(image, 2, axis=axis)).ravel() for axis in (0, 1)]
+    steps = np.concatenate([piece[piece <= np.quantile(piece, 0.98)] for piece in pieces])
+    return float(np.sqrt((steps**2).mean() / 6))
+
+
+def _coarse(image: NDArray[np.float64], radius_px: float | None) -> tuple[Circle, float]:
+    """Return the best circle (cy, cx, r) on a grid coarse enough to stand out of the noise, and its step in pixels."""
+    small, factor = _binned(image)
     shape = small.shape
     padded = tuple(fft.next_fast_len(2 * n, real=True) for n in shape)
-    y, x = (np.fft.fftfreq(n, 1 / n) for n in padded)
-    distance = np.hypot(y[:, None], x)
-    safe = np.maximum(distance, 1e-9)
-    spectra = [fft.rfft2(component, s=padded) for component in gradient]
-    inside = fft.rfft2(np.ones(shape), s=padded)
-    if radius_px is None:
-        radii = np.arange(_MIN_RADIUS_PX, 0.75 * min(shape), 0.5 if max(shape) < 48 else 1.0)
-    else:
-        radii = np.array([radius_px / factor])
-    best, found = -np.inf, (0.0, 0.0, 0.0)
-    for radius in radii:
+    y, x = np.ix_(*(np.fft.fftfreq(n, 1 / n) for n in padded))
+    distance = np.hypot(y, x)
+    outward = [axis / np.maximum(distance, 1e-9) for axis in (y, x)]
+    spectra = [fft.rfft2(component, s=padded) for component in _gradient(small, 1.0)]
+    detector = fft.rfft2(np.ones(shape), s=padded)
+    radii = np.arange(_MIN_RADIUS_PX, 0.75 * min(shape), 0.5 if max(shape) < 48 else 1.0)
+    best, found = -np.inf, np.zeros(3)
+    for radius in radii if radius_px is None else [radius_px / factor]:
         ring = np.clip(1 - np.abs(distance - radius), 0, None)
         ring /= ring.sum()
-        kernels = (fft.rfft2(ring * component / safe) for component in (y[:, None], x[None]))
-        fall = -sum(s * k.conj() for s, k in zip(spectra, kernels, strict=True))
-        cover = fft.irfft2(inside * fft.rfft2(ring).conj(), s=padded)[: shape[0], : shape[1]]
-        score = fft.irfft2(fall, s=padded)[: shape[0], : shape[1]] / np.maximum(cover, 0.6)
-        index = np.unravel_index(int(np.argmax(score)), shape)
-        if score[index] > best:
-            best, found = float(score[index]), (float(index[0]), float(index[1]), float(radius))
+        fall = -sum(s * fft.rfft2(ring * o).conj() for s, o in zip(spectra, outward, strict=True))
+        on_detector = fft.irfft2(detector * fft.rfft2(ring).conj(), s=padded)[: shape[0], : shape[1]]
+        score = fft.irfft2(fall, s=padded)[: shape[0], : shape[1]] / np.maximum(on_detector, _MIN_COVER)
+        row, column = np.unravel_index(int(np.argmax(score)), shape)
+        if score[row, column] * np.sqrt(radius) > best:
+            best, found = float(score[row, column] * np.sqrt(radius)), np.array([row, column, radius])
     middle = (factor - 1) / 2
-    return factor * found[0] + middle, factor * found[1] + middle, factor * found[2]
+    return factor * found + np.array([middle, middle, 0]), float(factor)
 
 
-def _gradient(image: NDArray[np.float64], sigma_px: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    y, x = (ndimage.gaussian_filter(image, sigma_px, order=order, mode="nearest") for order in ((1, 0), (0, 1)))
-    return y, x
+def _binned(image: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Return the square root of the counts in bins, and the edge of a bin."""
+    factor = max(1, round(max(image.shape) / _SEARCH_PX))
+    while True:
+        height, width = (n // factor * factor for n in image.shape)
+        bins = image[:height, :width].reshape(height // factor, factor, width // factor, factor)
+        small = np.sqrt(bins.mean(axis=(1, 3)))
+        if min(small.shape) < 32 or _noise(small) < 0.1 * np.quantile(small, 0.98):
+            return small, factor
+        factor += 1
 
 
-def _refine(image: NDArray[np.float64], start: tuple[float, float, float], radius_px: float | None) -> Disk:
-    sigma = max(0.8, 0.03 * start[2])
-    gradient = _gradient(image, sigma)
-    splines = [ndimage.spline_filter(component, order=3, mode="nearest") for component in gradient]
-    angle = np.linspace(0, 2 * np.pi, max(64, int(4 * start[2])), endpoint=False)
-    unit = np.stack([np.sin(angle), np.cos(angle)])
+def _gradient(image: NDArray[np.float64], sigma_px: float) -> list[NDArray[np.float64]]:
+    return [ndimage.gaussian_filter(image, sigma_px, order=order, mode="nearest") for order in ((1, 0), (0, 1))]
 
-    def fall(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        radius = parameters[2] if radius_px is None else radius_px
-        points = parameters[:2, None] + radius * unit
-        inside = ((points >= 0) & (points <= np.array(image.shape)[:, None] - 1)).all(axis=0)
-        values = [ndimage.map_coordinates(s, points, order=3, mode="nearest", prefilter=False) for s in splines]
-        return np.where(inside, -(values[0] * unit[0] + values[1] * unit[1]), np.nan)
 
-    def loss(parameters: NDArray[np.float64]) -> float:
-        values = fall(parameters)
-        seen = np.isfinite(values)
-        return -float(np.nansum(values)) / max(int(seen.sum()), int(0.6 * seen.size))
+class _Rim:
+    """The fall-off of the square root of the intensity along circles, seen with a given width."""
 
-    first = np.array(start if radius_px is None else start[:2])
-    simplex = first + np.vstack([np.zeros(first.size), sigma * np.eye(first.size)])
-    found = optimize.minimize(
-        loss, first, method="Nelder-Mead", options={"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-9}
-    ).x
-    radius = float(found[2]) if radius_px is None else float(radius_px)
-    values = fall(found)
-    strength = np.abs(np.nan_to_num(values))
-    residual = float(np.nan_to_num(-values).clip(0).sum() / max(strength.sum(), 1e-12))
-    return Disk(center_px=(float(found[0]), float(found[1])), radius_px=radius, residual=residual)
+    def __init__(self, image: NDArray[np.float64], width_px: float) -> None:
+        root = np.sqrt(ndimage.gaussian_filter(image, width_px / 2, mode="nearest"))
+        gradient = _gradient(root, width_px * np.sqrt(0.75))
+        self._splines = [ndimage.spline_filter(component, order=3, mode="nearest") for component in gradient]
+        self._last = np.array(image.shape)[:, None] - 1
+
+    def fall(self, circle: Circle) -> NDArray[np.float64]:
+        """Return the outward fall-off per pixel around `circle`, NaN outside the detector."""
+        angle = np.linspace(0, 2 * np.pi, int(np.clip(4 * circle[2], 64, 720)), endpoint=False)
+        outward = np.stack([np.sin(angle), np.cos(angle)])
+        points = circle[:2, None] + circle[2] * outward
+        inside = ((points >= 0) & (points <= self._last)).all(axis=0)
+        gradient = [
+            ndimage.map_coordinates(spline, points, order=3, mode="nearest", prefilter=False)
+            for spline in self._splines
+        ]
+        return np.where(inside, -(np.stack(gradient) * outward).sum(axis=0), np.nan)
+
+    def fit(self, start: Circle, step_px: float, radius_px: float | None) -> Circle:
+        """Return the circle near `start` with the greatest mean fall-off."""
+        free = 3 if radius_px is None else 2
+        fixed = start[free:] if radius_px is None else np.array([radius_px])
+
+        def loss(parameters: NDArray[np.float64]) -> float:
+            fall = self.fall(np.concatenate([parameters, fixed]))
+            return -float(np.nansum(fall)) / max(float(np.isfinite(fall).sum()), _MIN_COVER * fall.size)
+
+        simplex = start[:free] + np.vstack([np.zeros(free), step_px * np.eye(free)])
+        options = {"initial_simplex": simplex, "xatol": 2e-3, "fatol": 1e-9, "maxiter": 300}
+        found = optimize.minimize(loss, start[:free], method="Nelder-Mead", options=options).x
+        return np.concatenate([found, fixed])
+
+    def wrong_way(self, circle: Circle) -> float:
+        """Return the share of the steps along `circle` that rise instead of fall."""
+        fall = np.nan_to_num(self.fall(circle))
+        return float(-fall.clip(max=0).sum() / max(np.abs(fall).sum(), 1e-12))
+
+
+def _rim_width_px(image: NDArray[np.float64], circle: Circle) -> float:
+    """Return over how many pixels to look for the rim: few, but enough to see it 40 times above the noise.
+
+    Along a rim of radius r and contrast A, a derivative of Gaussian of width s is
+    2 A sqrt(1.8 r s) / noise above the noise.
+    """
+    inside = _disk(circle).mask((image.shape[0], image.shape[1]), 0.9)
+    level = max(float(image[inside].mean()) if inside.any() else 0.0, 1e-9)
+    rows = np.diff(np.where(inside, image, np.nan), 2, axis=0)
+    rows = rows[np.isfinite(rows)]
+    noise = float(np.sqrt((rows**2).mean() / 6)) / (2 * level) if rows.size else 0.0
+    needed = (20 * noise) ** 2 / (1.8 * circle[2])
+    return float(np.clip(needed, max(0.6, 0.02 * circle[2]), max(0.6, 0.12 * circle[2])))
 
 
 def _check(image: NDArray[np.float64], disk: Disk) -> None:
+    """Refuse a circle that is no disk: it must explain the pattern around it, far above the noise."""
     shape = (image.shape[0], image.shape[1])
-    outer = disk.mask(shape, 1.5) & ~disk.mask(shape, 1.15)
-    inner = disk.mask(shape, 0.9)
-    if inner.sum() < 8 or outer.sum() < 8:
-        raise ValueError("no rim of a bright-field disk is inside the detector; a larger camera length range is needed")
-    bright, dark = np.median(image[inner]), np.median(image[outer])
-    noise = np.std(image[inner]) + np.std(image[outer])
-    if bright < 1.15 * dark or bright - dark < 0.5 * noise or disk.residual > 0.35:
-        raise ValueError(
-            f"no bright-field disk found: the best circle (radius {disk.radius_px:.1f} px) is {bright**2:.2g} of the "
-            f"brightest pixel inside and {dark**2:.2g} outside; take more or brighter patterns"
-        )
+    inside, around = disk.mask(shape), disk.mask(shape, 2.0)
+    outside = around & ~disk.mask(shape, 1.15)
+    reason = "its rim is not inside the detector"
+    if inside.sum() >= 8 and outside.sum() >= 0.25 * np.pi * disk.radius_px**2:
+        bright, dark = float(image[inside].mean()), float(image[outside].mean())
+        smooth = ndimage.gaussian_filter(image, min(0.1 * disk.radius_px, 4.0), mode="nearest")
+        spread = np.where(inside, bright, dark)[around]
+        explained = 1 - np.mean((smooth[around] - spread) ** 2) / max(float(smooth[around].var()), 1e-300)
+        above_noise = (bright - dark) * np.sqrt(inside.sum()) / max(_noise(image), 1e-12)
+        if bright > 1.3 * dark and explained > 0.4 and above_noise > 10:
+            return
+        reason = f"its mean is {bright:.2g} inside and {dark:.2g} outside, relative to the brightest pixel"
+    raise ValueError(
+        f"no bright-field disk found: the best circle has a radius of {disk.radius_px:.1f} px and {reason}; "
+        f"give a mean over more patterns, or one with the whole disk on the detector"
+    )
