@@ -86,6 +86,33 @@ def find_disk(mean_pattern: NDArray[np.number], radius_px: float | None = None) 
     return disk
 
 
+def follow_disk(pattern: NDArray[np.number], disk: Disk) -> Disk:
+    """Return a known disk where it lies in another pattern of the same scan, its radius kept.
+
+    Parameters
+    ----------
+    pattern : ndarray, shape (qy, qx)
+        Mean over a part of the scan.
+    disk : Disk
+        In the mean over the scan; the new place is searched within a third of its radius.
+
+    Raises
+    ------
+    ValueError
+        If there are no counts, or no disk near the old place.
+    """
+    image = _clean(pattern)
+    circle = np.array([*disk.center_px, disk.radius_px])
+    width_px = _rim_width_px(image, circle)
+    for step_px in (0.1 * disk.radius_px, width_px):
+        rim = _Rim(image, step_px)
+        circle = rim.fit(circle, step_px, disk.radius_px)
+    moved = float(np.hypot(*(circle[:2] - disk.center_px)))
+    if moved > disk.radius_px / 3:
+        raise ValueError(f"no disk is near its place in the mean pattern; the best circle is {moved:.1f} px away")
+    return _disk(circle, residual=rim.wrong_way(circle))
+
+
 def _disk(circle: Circle, residual: float = 0.0) -> Disk:
     y, x, radius = (float(value) for value in circle)
     return Disk(center_px=(y, x), radius_px=radius, residual=residual)
@@ -191,7 +218,7 @@ class _Rim:
     def wrong_way(self, circle: Circle) -> float:
         """Return the share of the steps along `circle` that rise instead of fall."""
         fall = np.nan_to_num(self.fall(circle))
-        return float(-fall.clip(max=0).sum() / max(np.abs(fall).sum(), 1e-12))
+        return float((-fall).clip(min=0).sum() / max(np.abs(fall).sum(), 1e-12))
 
 
 def _rim_width_px(image: NDArray[np.float64], circle: Circle) -> float:

@@ -143,7 +143,7 @@ def find_lattice(images: NDArray[np.number], expected_period_px: float | None = 
     if pair is None:
         return _unresolved("no two lattice peaks stand out from the noise of the virtual images")
     pair = _refine(windowed, pair, shape)
-    vectors = _reduce(np.linalg.inv(pair).T)
+    vectors = _reduce(np.asarray(np.linalg.inv(pair).T, dtype=np.float64))
     strength = float(min(_power_at(windowed, _reduce(pair))))
     return Lattice(vectors_px=_ordered(vectors), strength=strength)
 

@@ -66,11 +66,9 @@ def resample_patterns(
     else:
         middle = np.round(centers.mean(axis=0))
         matrix = _sampling_matrix(middle + vectors, patterns.shape[1:])
-        grid = np.moveaxis(np.indices(patterns.shape[1:]), 0, -1).reshape(-1, 2) - middle
         out = np.empty((len(patterns), size_px**2), np.float32)
-        for part in _blocks(len(patterns), grid.size):
-            shifted = _interpolate(patterns[part], centers[part], grid)
-            out[part] = _apply(matrix, shifted)
+        for part in _blocks(len(patterns), patterns[0].size):
+            out[part] = _apply(matrix, _shifted(patterns[part], centers[part] - middle))
     out *= np.float32(ratio**2)
     return out.reshape(-1, size_px, size_px)
 
@@ -129,6 +127,22 @@ def _apply(matrix: sparse.csr_array, patterns: NDArray[np.number]) -> NDArray[np
     flat = patterns.reshape(n, -1)
     for part in _blocks(n, flat.shape[1]):
         out[part] = (matrix @ np.ascontiguousarray(flat[part].T, dtype=np.float32)).T
+    return out
+
+
+def _shifted(patterns: NDArray[np.number], shifts: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Move what lies at ``p + shift`` in each pattern to p, bilinearly; 0 from outside."""
+    height, width = patterns.shape[1:]
+    shifts = np.clip(shifts, -max(height, width), max(height, width))
+    low = np.floor(shifts).astype(np.int64)
+    up = (shifts - low).astype(np.float32)
+    reach = int(np.abs(low).max()) + 1
+    padded = np.zeros((height + 2 * reach, width + 2 * reach), np.float32)
+    out = np.empty(patterns.shape, np.float32)
+    for pattern, (y, x), (fy, fx), target in zip(patterns, low + reach, up, out, strict=True):
+        padded[reach:-reach, reach:-reach] = pattern
+        rows = padded[y : y + height] * (1 - fy) + padded[y + 1 : y + 1 + height] * fy
+        target[:] = rows[:, x : x + width] * (1 - fx) + rows[:, x + 1 : x + 1 + width] * fx
     return out
 
 

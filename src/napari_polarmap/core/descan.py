@@ -1,0 +1,130 @@
+"""How the disk moves over a scan."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_polarmap.core.disk import Disk, follow_disk
+from napari_polarmap.core.survey import ScanStatistics
+
+_MIN_TILES = 6
+
+
+def track_disk(statistics: ScanStatistics, disk: Disk) -> NDArray[np.float64]:
+    """Return the disk centre over the scan from the rim of the disk in the tiles of the scan.
+
+    Unlike the centre of mass, the rim does not follow thickness, tilt or atom columns. The
+    centres of the tiles give a plane, or one centre for all where the slope is not above its error.
+
+    Parameters
+    ----------
+    statistics : ScanStatistics
+    disk : Disk
+        In the mean pattern.
+
+    Returns
+    -------
+    centers_px : ndarray of float64, shape (scan_y, scan_x, 2)
+    """
+    scan_y, scan_x = statistics.total.shape
+    middles = np.meshgrid(*((edge[:-1] + edge[1:] - 1) / 2 for edge in statistics.tile_edges), indexing="ij")
+    fixed = np.broadcast_to(np.array(disk.center_px), (scan_y, scan_x, 2))
+    places, centers = [], []
+    for tile, place in zip(
+        statistics.tile_patterns.reshape(-1, *statistics.mean_pattern.shape),
+        np.stack(middles, axis=-1).reshape(-1, 2),
+        strict=True,
+    ):
+        try:
+            centers.append(follow_disk(tile, disk).center_px)
+            places.append(place)
+        except ValueError:
+            continue
+    if len(centers) < _MIN_TILES:
+        return fixed
+    found, design = np.array(centers), _plane(np.array(places), (scan_y, scan_x))
+    coefficients = _robust_fit(design, found, np.ones(len(found)))
+    left = ((found - design @ coefficients) ** 2).sum()
+    gained = ((found - np.median(found, axis=0)) ** 2).sum() - left
+    if gained / 4 < 4 * left / (2 * len(found) - 6):
+        return fixed
+    return np.asarray(_plane(np.moveaxis(np.indices((scan_y, scan_x)), 0, -1), (scan_y, scan_x)) @ coefficients)
+
+
+def _plane(position: NDArray[np.number], scan_shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the terms 1, y, x of scan positions (..., 2), y and x from -1 to 1 over the scan."""
+    scaled = 2 * (position + 0.5) / np.array(scan_shape) - 1
+    return np.concatenate([np.ones_like(scaled[..., :1]), scaled], axis=-1)
+
+
+def fit_descan(
+    com_px: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+    model: Literal["constant", "plane"] = "plane",
+    *,
+    center_px: tuple[float, float] | None = None,
+) -> NDArray[np.float64]:
+    """Return smooth disk centres over the scan from the centre of mass of each position.
+
+    The local centre of mass also follows atom columns, walls and bends; a robust plane keeps
+    only what the scan coils do. It is never used to read the polarization.
+
+    Parameters
+    ----------
+    com_px : ndarray, shape (scan_y, scan_x, 2)
+        NaN is left out.
+    weights : ndarray, shape (scan_y, scan_x), optional
+        For instance counts.
+    model : {"constant", "plane"}
+    center_px : (float, float), optional
+        Centre of the disk in the mean pattern (`find_disk`): the fit then gives only how the disk
+        moves, and the mean over the scan is this centre; thickness and tilt move the mean centre of
+        mass, not the disk.
+
+    Returns
+    -------
+    centers_px : ndarray of float64, shape (scan_y, scan_x, 2)
+
+    Raises
+    ------
+    ValueError
+        If `model` is unknown or there is no finite centre of mass.
+    """
+    if model not in ("constant", "plane"):
+        raise ValueError(f"descan model {model!r} is not known; choose 'constant' or 'plane'")
+    scan_y, scan_x = com_px.shape[:2]
+    y, x = np.meshgrid(np.linspace(-1, 1, scan_y), np.linspace(-1, 1, scan_x), indexing="ij")
+    terms = [np.ones_like(y)]
+    if model == "plane":
+        terms += [axis for axis, n in ((y, scan_y), (x, scan_x)) if n > 1]
+    design = np.stack(terms, axis=-1)
+    used = np.isfinite(com_px).all(axis=-1)
+    if weights is not None:
+        used &= np.isfinite(weights) & (weights > 0)
+    if not used.any():
+        raise ValueError("no scan position has a centre of mass; the patterns hold no counts")
+    base = np.ones(int(used.sum())) if weights is None else weights[used] / weights[used].mean()
+    coefficients = _robust_fit(design[used], com_px[used], base)
+    centers = design @ coefficients
+    if center_px is not None:
+        mean = np.average(centers[used], axis=0, weights=base)
+        centers = centers - mean + np.asarray(center_px, dtype=np.float64)
+    return np.asarray(centers, dtype=np.float64)
+
+
+def _robust_fit(
+    design: NDArray[np.float64], values: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Least squares with Huber weights on the length of the residual, shape (terms, 2)."""
+    current = weights
+    coefficients = np.zeros((design.shape[1], 2))
+    for _ in range(20):
+        root = np.sqrt(current)[:, None]
+        coefficients[:] = np.linalg.lstsq(design * root, values * root, rcond=None)[0]
+        length = np.linalg.norm(values - design @ coefficients, axis=1)
+        scale = np.median(length)
+        current = weights * np.minimum(1, 1.5 * scale / np.maximum(length, 1e-12)) if scale > 0 else weights
+    return coefficients
