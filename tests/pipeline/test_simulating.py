@@ -79,8 +79,6 @@ def in_process(monkeypatch):
             future.set_result(function(*args))
             return future
 
-        def shutdown(self, **_options): ...
-
     monkeypatch.setattr(simulating, "ProcessPoolExecutor", Pool)
 
 

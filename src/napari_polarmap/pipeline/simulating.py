@@ -102,9 +102,10 @@ def run_pieces(
             for done, job in enumerate(as_completed(jobs), start=total - len(missing) + 1):
                 job.result()
                 progress(done, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        finally:
+            # On an error or Ctrl-C, leave after the pieces under way.
+            for job in jobs:
+                job.cancel()
     return pieces
 
 
