@@ -183,7 +183,7 @@ def _score(
     period: float,
 ) -> NDArray[np.float64]:
     whole = [np.ones(len(shifts), np.bool_)]
-    first = next(_expectations(features, defined.astype(np.float32), shifts, strength, whole))
+    first, _ = next(_expectations(features, defined.astype(np.float32), shifts, strength, whole))
     residual = np.where(np.isfinite(first), features - first, 0)
     floor = _NEGLIGIBLE * float(features[:, defined].var(axis=1).mean())
     features, residual = _whiten(features, residual, defined, floor), _whiten(residual, residual, defined, floor)
@@ -194,20 +194,22 @@ def _score(
 
     angle = np.arctan2(shifts[:, 0], shifts[:, 1])
     halves = [np.cos(angle - direction) > 0.2 for direction in 2 * np.pi * np.arange(_HALVES) / _HALVES]
-    known = np.maximum(_blurred(defined, _PATCH_CELLS * period), 1e-3)
+    sigma_px = _PATCH_CELLS * period
+    known = np.maximum(_blurred(defined, sigma_px), 1e-3)
     smallest = np.full(defined.shape, np.inf, np.float32)
-    for expected in _expectations(features, weights, shifts, strength, whole + halves):
-        missing = defined & ~np.isfinite(expected[0])
-        departure = ((features - np.nan_to_num(expected)) ** 2).sum(axis=0)
-        patch = _blurred(np.where(defined & ~missing, departure, 0), _PATCH_CELLS * period)
-        seen = _blurred(defined & ~missing, _PATCH_CELLS * period)
-        np.fmin(smallest, np.where(seen > 0.5 * known, patch / np.maximum(seen, 1e-3), np.nan), out=smallest)
+    for expected, noise in _expectations(features, weights, shifts, strength, whole + halves):
+        seen = defined & np.isfinite(noise)
+        departure = np.where(seen, ((features - expected) ** 2).sum(axis=0) / noise, 0)
+        share = _blurred(seen, sigma_px)
+        patch = _blurred(departure, sigma_px) / np.maximum(share, 1e-3)
+        np.fmin(smallest, np.where(share > 0.5 * known, patch, np.nan), out=smallest)
     smallest = np.where(np.isfinite(smallest), smallest, 0)
     mean = float(np.average(smallest, weights=weights))
-    excess = next(_expectations((smallest - mean)[None], weights, shifts, strength, whole, prior=0.1))[0]
-    usual = mean + np.nan_to_num(excess)
+    excess, _ = next(_expectations((smallest - mean)[None], weights, shifts, strength, whole, prior=0.1))
+    usual = mean + np.nan_to_num(excess[0])
     offset = negligible + 0.1 * mean
-    return np.asarray((smallest + offset) / (usual + offset), dtype=np.float64)
+    score = (smallest + offset) / (usual + offset)
+    return np.asarray(1 + (score - 1) * np.sqrt(np.minimum(known, 1)), dtype=np.float64)
 
 
 def _blurred(array: NDArray[Any], sigma_px: float) -> NDArray[np.float32]:
@@ -221,10 +223,11 @@ def _expectations(
     strength: NDArray[np.float64],
     parts: list[NDArray[np.bool_]],
     prior: float = 0.0,
-) -> Iterator[Maps]:
-    """Yield for each part of the translations the weighted mean over them; NaN where too few positions are known.
+) -> Iterator[tuple[Maps, Maps]]:
+    """Yield for each part of the translations the weighted mean over them, and what its noise adds to a departure.
 
-    `prior` is the weight of the value 0, as a share of all translations together.
+    Both are NaN where too few positions are known. `prior` is the weight of the value 0, as a share
+    of all translations together.
     """
     shape = weights.shape
     reach = int(np.ceil(np.abs(shifts).max())) + 2 if len(shifts) else 2
@@ -233,10 +236,9 @@ def _expectations(
     for part in parts:
         kernel = np.conj(fft.rfft2(_comb(shifts[part], strength[part], padded)))
         sums = fft.irfft2(spectra * kernel, s=padded)[:, : shape[0], : shape[1]]
-        enough = sums[-1] > 0.02 * strength.sum()
-        yield np.where(enough, sums[:-1] / np.where(enough, sums[-1] + prior * strength.sum(), 1), np.nan).astype(
-            np.float32
-        )
+        weight = np.where(sums[-1] > 0.02 * strength.sum(), sums[-1], np.nan)
+        noise = 1 + (strength[part] ** 2).sum() / strength[part].sum() / weight
+        yield (sums[:-1] / (weight + prior * strength.sum())).astype(np.float32), noise.astype(np.float32)
 
 
 def _comb(shifts: NDArray[np.float64], strength: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float32]:
