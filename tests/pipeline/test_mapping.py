@@ -167,3 +167,9 @@ def test_wrong_options_are_refused_when_they_are_made(options):
 def test_an_unknown_convergence_angle_is_assumed_aloud(corner, classifier):
     found = map_polarization(Scan4D(corner.data, Calibration(scan_step_A=0.5)), classifier)
     assert any("24 mrad was assumed" in note for note in found.provenance["notes"])
+
+
+def test_a_scan_smaller_than_a_unit_cell_is_classified_by_single_patterns_and_says_so(corner, classifier):
+    found = map_polarization(Scan4D(corner.data[:5, :6], corner.calibration), classifier)
+    assert found.direction.shape == (5, 6)
+    assert any("smaller than one unit cell" in note for note in found.provenance["notes"])

@@ -122,7 +122,7 @@ def classify(frame: Frame, windows: list[Window]) -> Generator[Progress, None, E
     """Classify tile by tile; a tile reads as far beyond its edge as the largest window reaches."""
     scan_y, scan_x = frame.scan.scan_shape
     grid_bytes = 4 * frame.classifier.info.grid_px**2
-    reach = np.max([window.half for window in windows], axis=0, initial=0)
+    reach = np.max([(0, 0), *(window.half for window in windows)], axis=0)
     edge = max(16, int(np.sqrt(_TILE_BYTES / grid_bytes)) - 2 * int(reach.max()))
     single = np.full((scan_y, scan_x, N_DIRECTIONS + 1), np.nan, np.float32)
     width = frame.classifier.embed(np.zeros((1, *(frame.classifier.info.grid_px,) * 2), np.float32)).shape[1]
