@@ -89,10 +89,10 @@ def irregularity(
     _check(probability, embedding, neighbourhood_cells, fdr)
     features, defined = _features(probability if embedding is None else embedding, embedding is not None)
     vectors = lattice.vectors_px if lattice is not None and lattice.known else _FREE_PERIOD_PX * np.eye(2)[::-1]
-    if not defined.any():
+    shifts, strength = _translations(vectors, neighbourhood_cells, defined.shape)
+    if not defined.any() or not len(shifts):
         nothing = np.full(defined.shape, np.nan, np.float32)
         return Irregularity(score=nothing, z=nothing, p_value=nothing, irregular=np.zeros(defined.shape, np.bool_))
-    shifts, strength = _translations(vectors, neighbourhood_cells, defined.shape)
     score = _score(features, defined, shifts, strength, float(np.linalg.norm(vectors, axis=1).mean()))
     z = np.where(defined, _standardised(score, defined), np.nan)
     p_value = stats.norm.sf(z)
