@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,11 @@ from numpy.typing import NDArray
 from napari_polarmap.core.disk import Disk, follow_disk
 from napari_polarmap.core.survey import ScanStatistics
 
-_MIN_TILES = 6
+_MIN_TILES: Final = 6
 
 
-def track_disk(statistics: ScanStatistics, disk: Disk) -> NDArray[np.float64]:
-    """Return the disk centre over the scan from the rim of the disk in the tiles of the scan.
+def track_disk(statistics: ScanStatistics, disk: Disk) -> tuple[Disk, NDArray[np.float64]]:
+    """Return the disk and its centre over the scan from the rim of the disk in the tiles of the scan.
 
     Unlike the centre of mass, the rim does not follow thickness, tilt or atom columns. The
     centres of the tiles give a plane, or one centre for all where the slope is not above its error.
@@ -23,35 +24,38 @@ def track_disk(statistics: ScanStatistics, disk: Disk) -> NDArray[np.float64]:
     ----------
     statistics : ScanStatistics
     disk : Disk
-        In the mean pattern.
+        In the mean pattern, where its movement blurs and widens it.
 
     Returns
     -------
+    disk : Disk
+        With its mean centre, and its radius as seen in the tiles.
     centers_px : ndarray of float64, shape (scan_y, scan_x, 2)
     """
     scan_y, scan_x = statistics.total.shape
     middles = np.meshgrid(*((edge[:-1] + edge[1:] - 1) / 2 for edge in statistics.tile_edges), indexing="ij")
-    fixed = np.broadcast_to(np.array(disk.center_px), (scan_y, scan_x, 2))
-    places, centers = [], []
-    for tile, place in zip(
-        statistics.tile_patterns.reshape(-1, *statistics.mean_pattern.shape),
-        np.stack(middles, axis=-1).reshape(-1, 2),
-        strict=True,
-    ):
+    tiles = statistics.tile_patterns.reshape(-1, *statistics.mean_pattern.shape)
+    places, circles = [], []
+    for tile, place in zip(tiles, np.stack(middles, axis=-1).reshape(-1, 2), strict=True):
         try:
-            centers.append(follow_disk(tile, disk).center_px)
-            places.append(place)
+            seen = follow_disk(tile, disk)
         except ValueError:
             continue
-    if len(centers) < _MIN_TILES:
-        return fixed
-    found, design = np.array(centers), _plane(np.array(places), (scan_y, scan_x))
+        places.append(place)
+        circles.append((*seen.center_px, seen.radius_px))
+    fixed = np.broadcast_to(np.array(disk.center_px), (scan_y, scan_x, 2))
+    if len(circles) < _MIN_TILES:
+        return disk, fixed
+    found, design = np.array(circles)[:, :2], _plane(np.array(places), (scan_y, scan_x))
     coefficients = _robust_fit(design, found, np.ones(len(found)))
     left = ((found - design @ coefficients) ** 2).sum()
     gained = ((found - np.median(found, axis=0)) ** 2).sum() - left
     if gained / 4 < 4 * left / (2 * len(found) - 6):
-        return fixed
-    return np.asarray(_plane(np.moveaxis(np.indices((scan_y, scan_x)), 0, -1), (scan_y, scan_x)) @ coefficients)
+        return disk, fixed
+    centers = _plane(np.moveaxis(np.indices((scan_y, scan_x)), 0, -1), (scan_y, scan_x)) @ coefficients
+    y, x = centers.mean(axis=(0, 1))
+    radius = float(np.median([circle[2] for circle in circles]))
+    return replace(disk, center_px=(float(y), float(x)), radius_px=radius), np.asarray(centers, dtype=np.float64)
 
 
 def _plane(position: NDArray[np.number], scan_shape: tuple[int, int]) -> NDArray[np.float64]:

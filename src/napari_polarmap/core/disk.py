@@ -87,29 +87,30 @@ def find_disk(mean_pattern: NDArray[np.number], radius_px: float | None = None) 
 
 
 def follow_disk(pattern: NDArray[np.number], disk: Disk) -> Disk:
-    """Return a known disk where it lies in another pattern of the same scan, its radius kept.
+    """Return a known disk as it is in another pattern of the same scan.
 
     Parameters
     ----------
     pattern : ndarray, shape (qy, qx)
         Mean over a part of the scan.
     disk : Disk
-        In the mean over the scan; the new place is searched within a third of its radius.
+        In the mean over the scan, where its movement may have blurred it.
 
     Raises
     ------
     ValueError
-        If there are no counts, or no disk near the old place.
+        If there are no counts, or no similar disk within a third of its radius.
     """
     image = _clean(pattern)
     circle = np.array([*disk.center_px, disk.radius_px])
-    width_px = _rim_width_px(image, circle)
-    for step_px in (0.1 * disk.radius_px, width_px):
-        rim = _Rim(image, step_px)
-        circle = rim.fit(circle, step_px, disk.radius_px)
-    moved = float(np.hypot(*(circle[:2] - disk.center_px)))
-    if moved > disk.radius_px / 3:
-        raise ValueError(f"no disk is near its place in the mean pattern; the best circle is {moved:.1f} px away")
+    for width_px in (0.1 * disk.radius_px, _rim_width_px(image, circle)):
+        rim = _Rim(image, width_px)
+        circle = rim.fit(circle, width_px, None)
+    change_px = float(np.abs(circle - [*disk.center_px, disk.radius_px]).max())
+    if change_px > disk.radius_px / 3:
+        raise ValueError(
+            f"the disk is not near its place in the mean pattern: the best circle differs by {change_px:.1f} px"
+        )
     return _disk(circle, residual=rim.wrong_way(circle))
 
 

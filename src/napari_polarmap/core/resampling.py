@@ -124,7 +124,7 @@ def _sampling_matrix(points: NDArray[np.float64], shape: tuple[int, ...]) -> spa
 def _apply(matrix: sparse.csr_array, patterns: NDArray[np.number]) -> NDArray[np.float32]:
     n = len(patterns)
     out = np.empty((n, matrix.shape[0]), np.float32)
-    flat = patterns.reshape(n, -1)
+    flat = patterns.reshape(n, matrix.shape[1])
     for part in _blocks(n, flat.shape[1]):
         out[part] = (matrix @ np.ascontiguousarray(flat[part].T, dtype=np.float32)).T
     return out
