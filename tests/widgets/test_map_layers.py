@@ -55,7 +55,7 @@ def test_a_map_that_becomes_empty_and_full_again_is_shown(viewer, layers, scan, 
     )
     for current in (result, nothing, result):
         layers.show_map(current, scan.data)
-    assert len(layers.layer("arrows", scan.data).data) == result.domain.size
+    assert len(layers.layer("arrows", scan.data).data) == 3 * result.domain.size
     assert len(layers.layer("irregular", scan.data).data) == 1
 
 

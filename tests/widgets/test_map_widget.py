@@ -30,7 +30,7 @@ INFO = ModelInfo(
     licence="CC0-1.0",
     convergence_mrad=(22.5, 25.5),
     thickness_nm=(8, 60),
-    scores={"pooled_accuracy": 0.9},
+    scores={"accuracy_pooled_1e6": 0.9, "ece": float("nan"), "opposite": 0.01},
     recommended=True,
 )
 
@@ -333,9 +333,9 @@ def test_a_reference_marks_where_the_map_differs(mapped, viewer):
 
 def test_the_density_of_arrows_follows_the_slider(mapped, viewer):
     arrows = viewer.layers["Polarization arrows"]
-    assert len(arrows.data) == 72
+    assert len(arrows.data) == 3 * 72
     mapped.review.spacing.setValue(3)
-    assert len(arrows.data) == 2 * 3
+    assert len(arrows.data) == 3 * (2 * 3)
     assert mapped.review.spacing_value.text() == "1 in 3"
 
 
@@ -350,7 +350,7 @@ def test_export_writes_the_files_that_are_ticked(mapped, qtbot, tmp_path):
     assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".h5"]
     again = PolarizationMap.load(folder / "film.h5")
     np.testing.assert_array_equal(again.domain, mapped.result.domain)
-    assert mapped.export.written.text().startswith("Wrote 2 files")
+    assert mapped.export.written.text() == f"Wrote 1 csv, 1 h5 to {folder}"
 
 
 def test_export_to_a_file_is_refused_with_one_sentence(mapped, qtbot, tmp_path, told):
@@ -387,10 +387,13 @@ def test_a_file_that_is_no_classifier_is_told(loaded, told, tmp_path):
 
 
 def test_the_classifier_list_tells_network_thickness_and_scores(loaded):
-    assert loaded.classifier.details.text() == ("recommended; convolutional network; 8 to 60 nm; pooled accuracy 90.0%")
+    assert loaded.classifier.details.text() == (
+        "recommended: CNN, classification, 8 to 60 nm\nheld out: 90 % of windows of 10⁶ electrons right"
+    )
     tooltip = loaded.classifier.model.itemData(0, Qt.ItemDataRole.ToolTipRole)
-    for part in ("objective: classification", "convergence: 22.5 to 25.5 mrad", "licence: CC0-1.0"):
+    for part in ("objective: classification", "convergence: 22.5 to 25.5 mrad", "licence: CC0-1.0", "opposite: 1 %"):
         assert part in tooltip
+    assert "nan" not in tooltip
 
 
 def test_a_stack_asks_for_its_scan_shape(dock, qtbot, tmp_path, patterns):

@@ -63,8 +63,9 @@ def test_from_a_file_to_a_map_to_files_in_a_window_that_stays_alive(window, dock
     beats = heartbeat(dock)
     click(qtbot, dock, dock.classifier.run_button)
     qtbot.waitUntil(lambda: dock.result is not None, timeout=10 * MINUTES)
-    assert np.diff(beats).max() < 3.0
-    assert np.median(np.diff(beats)) < 0.2
+    pauses = np.diff(beats)
+    assert np.median(pauses) < 0.2
+    assert pauses[pauses > 0.5].sum() < 0.2 * pauses.sum()
 
     assert [layer.name for layer in window.layers if layer.visible] == [
         "two_domains: bright field",

@@ -24,6 +24,8 @@ DARK: Final = "#101216"
 LIGHT: Final = "#ffffff"
 ARROWS_ACROSS: Final = 24
 """Most arrows along the longer side of a map when no spacing is asked for."""
+HEAD_DEG: Final = 142.0
+"""Turn from the direction of an arrow to the sides of its head."""
 
 
 def scan_geometry(calibration: Calibration) -> dict[str, Any]:
@@ -108,25 +110,34 @@ def direction_layer(result: PolarizationMap) -> LayerData:
 
 
 def arrow_layer(result: PolarizationMap, *, spacing_px: int | None = None) -> LayerData:
-    """Arrows along P on a coarse grid, dark on light colours and light on dark ones."""
+    """Arrows along P on a coarse grid, dark on light colours and light on dark ones.
+
+    Each arrow is three lines, because napari's own arrows have heads too small to read:
+    all shafts come first, then the left sides of the heads, then the right ones.
+    """
     spacing = spacing_px or default_spacing_px(result.scan_shape)
     rows, columns = (_centred_grid(n, spacing) for n in result.scan_shape)
     position = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
     direction = result.domain[tuple(position.astype(np.int64).T)]
     position, direction = position[direction != UNDEFINED], direction[direction != UNDEFINED]
-    angle = np.deg2rad(ANGLES_DEG[direction] + axis_offset_deg(result))
-    shift = 0.82 * spacing * np.stack([-np.sin(angle), np.cos(angle)], axis=-1)
+    angle_deg = ANGLES_DEG[direction] + axis_offset_deg(result)
+    length = 0.84 * spacing
+    shaft = length * _unit_yx(angle_deg)
+    head = [0.42 * length * _unit_yx(angle_deg + turn) for turn in (HEAD_DEG, -HEAD_DEG)]
+    tail, tip = position - shaft / 2, position + shaft / 2
+    lines = [np.stack([start, shift], axis=1) for start, shift in ((tail, shaft), (tip, head[0]), (tip, head[1]))]
+    color = np.tile(ARROW_RGBA[direction], (3, 1))
     options = _map_options(
         result,
         "Polarization arrows",
         "arrows",
-        vector_style="arrow",
-        edge_width=0.2 * spacing,
-        edge_color=ARROW_RGBA[direction] if direction.size else LIGHT,
+        vector_style="line",
+        edge_width=0.11 * spacing,
+        edge_color=color if direction.size else LIGHT,
         opacity=1.0,
-        features={"direction": [LABELS[i] for i in direction]},
+        features={"direction": 3 * [LABELS[i] for i in direction]},
     )
-    return np.stack([position - shift / 2, shift], axis=1), options, "vectors"
+    return np.concatenate(lines), options, "vectors"
 
 
 def irregular_layer(result: PolarizationMap) -> LayerData:
@@ -166,6 +177,12 @@ def direction_shares(direction: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the share of each direction among all positions, shape (8,); undefined positions count in the total."""
     counts = np.bincount(direction.ravel(), minlength=UNDEFINED + 1)[:N_DIRECTIONS]
     return counts / max(direction.size, 1)
+
+
+def _unit_yx(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return unit vectors ``(y, x)`` of angles counter-clockwise on the screen, shape (n, 2)."""
+    angle = np.deg2rad(angle_deg)
+    return np.stack([-np.sin(angle), np.cos(angle)], axis=-1)
 
 
 def _centred_grid(n: int, spacing: int) -> NDArray[np.float64]:

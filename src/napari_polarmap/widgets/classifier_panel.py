@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ POOLING = {
     "cell": "one unit cell",
     "none": "single patterns",
 }
+MAIN_SCORE = "accuracy_pooled_1e6"
+"""Held-out score that the dock shows; the tooltip has them all."""
+SHORT = {"cnn": "CNN", "pca_knn": "PCA and kNN"}
 NETWORKS = {"cnn": "convolutional network", "pca_knn": "PCA and nearest neighbours"}
 
 
@@ -184,14 +188,13 @@ class ClassifierPanel(QWidget):
 
 
 def summarize(info: ModelInfo) -> str:
-    """Return network, range of thickness and the first held-out score in a line or two."""
-    low, high = info.thickness_nm
-    parts = ["recommended"] if info.recommended else []
-    parts.append(NETWORKS.get(info.network, info.network))
-    if high > 0:
-        parts.append(f"{low:g} to {high:g} nm")
-    parts += [f"{name.replace('_', ' ')} {_score(value)}" for name, value in list(info.scores.items())[:2]]
-    return "; ".join(parts)
+    """Return network, range of thickness and the main held-out score."""
+    parts = [SHORT.get(info.network, info.network), info.objective]
+    if info.thickness_nm[1] > 0:
+        parts.append(f"{_range(info.thickness_nm)} nm")
+    text = ("recommended: " if info.recommended else "") + ", ".join(parts)
+    score = info.scores.get(MAIN_SCORE)
+    return text if score is None else f"{text}\nheld out: {_score(score)} of windows of 10⁶ electrons right"
 
 
 def describe(info: ModelInfo) -> str:
@@ -206,7 +209,11 @@ def describe(info: ModelInfo) -> str:
         f"thickness: {_range(info.thickness_nm)} nm",
         f"specimen tilt: {_range(info.tilt_mrad)} mrad" if info.tilt_mrad[1] > 0 else "",
         f"training set: {info.training_set}" if info.training_set else "",
-        *(f"held out, {name.replace('_', ' ')}: {_score(value)}" for name, value in info.scores.items()),
+        *(
+            f"held out, {name.replace('_', ' ')}: {_score(value)}"
+            for name, value in info.scores.items()
+            if math.isfinite(value)
+        ),
         f"licence: {info.licence}",
         f"SHA-256: {info.sha256[:16]}…",
     ]
@@ -226,8 +233,14 @@ def out_of_range(info: ModelInfo, *, convergence_mrad: float | None, voltage_kV:
 
 def _range(limits: tuple[float, float]) -> str:
     low, high = limits
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return _rounded(low) if low == high else f"{_rounded(low)} to {_rounded(high)}"
+
+
+def _rounded(value: float) -> str:
+    """Return a number with as few digits as keep it within a percent."""
+    tries = (float(f"{value:.{digits}g}") for digits in (1, 2, 3, 6))
+    return f"{next((rounded for rounded in tries if abs(rounded - value) <= 0.01 * abs(value)), value):g}"
 
 
 def _score(value: float) -> str:
-    return f"{value:.1%}" if 0 <= value <= 1 else f"{value:.3g}"
+    return f"{100 * value:.0f} %" if 0 <= value <= 1 else f"{value:.3g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from qtpy.QtCore import Signal
@@ -124,8 +125,9 @@ class ExportPanel(QWidget):
 
     def show_written(self, files: list[Path]) -> None:
         """List the files that were written."""
-        names = ", ".join(path.name for path in files[:8]) + (" …" if len(files) > 8 else "")
-        self.written.setText(f"Wrote {len(files)} files: {names}")
+        kinds = Counter(path.suffix.lstrip(".") for path in files)
+        counted = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+        self.written.setText(f"Wrote {counted} to {files[0].parent}")
         self.written.setToolTip("\n".join(str(path) for path in files))
 
     def _ask_folder(self) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
+from napari.utils.colormaps import DirectLabelColormap
 
 from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.directions import COLORS
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import (
     MAP_KEY,
@@ -20,6 +23,14 @@ from napari_polarmap.pipeline.layers import (
     scan_geometry,
     scan_layer,
 )
+
+
+def warm_up() -> None:
+    """Have napari compile what the first labels layer needs; a second or two, for a worker to spend."""
+    labels = np.arange(len(COLORS) + 1, dtype=np.uint8)
+    colors = {None: "transparent", **{int(label): "transparent" for label in labels}}
+    DirectLabelColormap(color_dict=colors).map(labels)
+
 
 PER_ITEM = {"vectors": ("edge_color", "edge_width")}
 """Options that belong to the data of a layer and not to the taste of its user."""

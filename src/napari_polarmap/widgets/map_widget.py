@@ -20,12 +20,13 @@ from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_cente
 from napari_polarmap.pipeline.layers import MAP_KEY, SOURCE_KEY, arrow_layer, irregular_layer, misclassified_layer
 from napari_polarmap.pipeline.mapping import MapParams, map_steps
 from napari_polarmap.pipeline.review import with_fdr, with_reference
+from napari_polarmap.plugin import sample_path
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
 from napari_polarmap.widgets.disk_panel import DiskPanel
 from napari_polarmap.widgets.explorer import Explorer
 from napari_polarmap.widgets.export_panel import ExportPanel, export
-from napari_polarmap.widgets.map_layers import MapLayers
+from napari_polarmap.widgets.map_layers import MapLayers, warm_up
 from napari_polarmap.widgets.readiness import Situation
 from napari_polarmap.widgets.review_panel import ReviewPanel
 from napari_polarmap.widgets.section import Section
@@ -40,6 +41,7 @@ def run_steps(
     """Load a classifier and map a scan, telling how far it has come."""
     yield Progress("loading the classifier", 0, 0)
     classifier = load_classifier(model)
+    warm_up()
     return (yield from map_steps(scan, classifier, params, reference=reference))
 
 
@@ -382,7 +384,7 @@ class MapWidget(QWidget):
         tell_error(error)
 
 
-def _folder(scan: Scan4D) -> Path | None:
-    """Return the folder in which a scan lies, where one can write there."""
-    folder = None if scan.path is None else scan.path.resolve().parent
-    return folder if folder is not None and os.access(folder, os.W_OK) else None
+def _folder(scan: Scan4D) -> Path:
+    """Return the folder in which a scan lies, or the current one for samples and where one cannot write."""
+    folder = Path.cwd() if scan.path is None else scan.path.resolve().parent
+    return Path.cwd() if folder == sample_path("").parent.resolve() or not os.access(folder, os.W_OK) else folder

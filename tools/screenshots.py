@@ -1,0 +1,143 @@
+"""Photograph the real window for the documentation.
+
+Run by ``make screenshots`` on a virtual screen; writes ``docs/images/window-*.png``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("NAPARI_CONFIG", "")
+
+import napari
+from qtpy.QtWidgets import QApplication
+
+from napari_polarmap.core.directions import Direction
+from napari_polarmap.plugin import sample_path
+from napari_polarmap.widgets.map_widget import MapWidget
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+SIZE = (1280, 800)
+MINUTES = 60.0
+
+
+def wait(condition: Callable[[], bool], seconds: float = 20 * MINUTES) -> None:
+    """Let the window live until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("the window did not get there in time")
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+class Tour:
+    """One window, photographed step by step."""
+
+    def __init__(self, theme: str = "dark") -> None:
+        self.viewer = napari.Viewer(show=True)
+        self.viewer.theme = theme
+        _, widget = self.viewer.window.add_plugin_dock_widget("napari-polarmap", "Polarization mapping")
+        self.dock: MapWidget = widget
+        self.rest(0.5)
+        self.viewer.window._qt_window.resize(*SIZE)
+        self.rest(0.5)
+
+    def rest(self, seconds: float = 0.3) -> None:
+        """Let the window settle."""
+        end = time.monotonic() + seconds
+        wait(lambda: time.monotonic() > end)
+
+    def shoot(self, name: str) -> None:
+        """Write a photograph."""
+        self.rest()
+        path = IMAGES / f"window-{name}.png"
+        self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+        print(f"wrote {path.relative_to(IMAGES.parents[1])}")
+
+    def open(self, path: Path) -> None:
+        """Open a scan and wait until its disk is found."""
+        self.dock.dataset.open_path(path)
+        wait(lambda: self.dock.inspection is not None)
+        self.dock.export.folder.setText("results")
+        self.rest()
+        self.viewer.reset_view()
+
+    def look(self, row: int, column: int) -> None:
+        """Show the pattern at a scan position as if the mouse were there."""
+        self.dock.explorer.look(row, column)
+        wait(lambda: self.dock.explorer.view.pattern is not None)
+        self.rest()
+
+    def run(self, *, photograph: bool = False) -> None:
+        """Press Run and wait for the map; photograph the progress bar on the way."""
+        self.dock.classifier.run_button.click()
+        bar = self.dock.classifier.progress
+        if photograph:
+            wait(lambda: self.dock.result is not None or ("classifying" in bar.format() and bar.value() > 0))
+            self.shoot("run")
+        wait(lambda: self.dock.result is not None and not self.dock._mapping.busy)
+        self.rest()
+
+    def close(self) -> None:
+        """Close the window."""
+        self.viewer.close()
+        self.rest()
+
+
+def two_domains() -> None:
+    """From the empty window to the exported map of the sample with two domains."""
+    tour = Tour()
+    tour.shoot("empty")
+    tour.open(sample_path("two_domains"))
+    rows, columns = tour.dock.dataset.scan.scan_shape
+    tour.look(rows // 3, columns // 4)
+    tour.shoot("open")
+    tour.run(photograph=True)
+    tour.dock.scroll.verticalScrollBar().setValue(0)
+    tour.look(rows // 3, columns // 4)
+    tour.shoot("map")
+    bar = tour.dock.scroll.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    direction = Direction(int(tour.dock.result.domain[rows // 3, columns // 4]))
+    tour.dock.review.reference.setCurrentIndex(tour.dock.review.reference.findData(direction))
+    tour.look(rows // 3, 3 * columns // 4)
+    tour.dock.export.button.click()
+    wait(lambda: tour.dock.export.written.text().startswith("Wrote"))
+    tour.rest()
+    bar.setValue(bar.maximum())
+    tour.shoot("export")
+    tour.close()
+
+
+def defect() -> None:
+    """The sample with a defect, in the light theme."""
+    tour = Tour("light")
+    tour.open(sample_path("defect"))
+    tour.run()
+    tour.dock.scroll.ensureWidgetVisible(tour.dock.sections[3])
+    marked = tour.dock.result.irregular.nonzero()
+    if marked[0].size:
+        tour.look(int(marked[0][0]), int(marked[1][0]))
+    tour.shoot("defect")
+    tour.close()
+
+
+def main() -> int:
+    """Take every photograph."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # what is exported on the way
+        two_domains()
+        defect()
+        os.chdir(IMAGES)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
