@@ -173,3 +173,4 @@ def test_a_scan_smaller_than_a_unit_cell_is_classified_by_single_patterns_and_sa
     found = map_polarization(Scan4D(corner.data[:5, :6], corner.calibration), classifier)
     assert found.direction.shape == (5, 6)
     assert any("smaller than one unit cell" in note for note in found.provenance["notes"])
+    assert (found.domain == UNDEFINED).all(), "single patterns do not tell the direction"

@@ -237,7 +237,7 @@ def _expectations(
         kernel = np.conj(fft.rfft2(_comb(shifts[part], strength[part], padded)))
         sums = fft.irfft2(spectra * kernel, s=padded)[:, : shape[0], : shape[1]]
         weight = np.where(sums[-1] > 0.02 * strength.sum(), sums[-1], np.nan)
-        noise = 1 + (strength[part] ** 2).sum() / strength[part].sum() / weight
+        noise = 1 + (strength[part] ** 2).sum() / max(strength[part].sum(), 1e-12) / weight
         yield (sums[:-1] / (weight + prior * strength.sum())).astype(np.float32), noise.astype(np.float32)
 
 

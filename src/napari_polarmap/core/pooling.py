@@ -76,8 +76,8 @@ def cell_window(vectors_px: NDArray[np.float64], cells: float = 1.0) -> Window:
     Examples
     --------
     >>> window = cell_window(np.array([[0.0, 8.0], [8.0, 0.0]]))
-    >>> round(window.leak, 6), round(window.effective_positions)
-    (0.0, 64)
+    >>> round(window.leak, 2), round(window.effective_positions)
+    (0.0, 73)
     """
     vectors = np.asarray(vectors_px, dtype=np.float64)
     if vectors.shape != (2, 2) or not np.isfinite(vectors).all() or abs(np.linalg.det(vectors)) < 4:

@@ -20,6 +20,13 @@ MODELS: Final[dict[str, str]] = {
 }
 """Networks by name: ``build(arrays, options) -> Predictor``."""
 
+_NONE_ODDS: Final = 3.0
+"""How much more "none" counts than a training set with 12 % unpolarised specimens makes it.
+
+On validation specimens the CNN then calls about 0.8 of the unpolarised averages undefined and keeps 0.94 of the
+polarised ones; unweighted it is 0.6 and 0.97. Inventing a polarization is the worse error.
+"""
+
 BUNDLED: Final = Path(__file__).with_name("weights")
 
 
@@ -81,6 +88,7 @@ class Classifier:
         logits = self.predictor.predict_logits(self._checked(patterns), pooled=pooled).astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         weight = np.exp(logits)
+        weight[:, -1] *= _NONE_ODDS
         directions = weight[:, :-1]
         # A pattern without counts says nothing.
         lit = patterns.reshape(len(patterns), -1).sum(axis=1) > 0

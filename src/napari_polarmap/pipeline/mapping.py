@@ -123,7 +123,7 @@ def _assemble(frame: Frame, evidence: Evidence, reference: int | NDArray[np.uint
         chosen, window_cells = single, np.zeros(scan.scan_shape, np.float32)
     direction, probability, confidence = _decide(chosen, empty)
     if not pooled:
-        domain = direction
+        domain = np.where(confidence >= _UNDEFINED_BELOW, direction, UNDEFINED).astype(np.uint8)
     domain = np.where(empty, UNDEFINED, domain).astype(np.uint8)
 
     uneven = irregularity(
