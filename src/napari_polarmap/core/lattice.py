@@ -104,7 +104,7 @@ def find_lattice(images: NDArray[np.number], expected_period_px: float | None = 
     ----------
     images : ndarray, shape (scan_y, scan_x) or (k, scan_y, scan_x)
         Bright field, annular dark field, centre of mass ...; at each frequency the image that
-        shows most over its own noise counts. NaN is filled with the median.
+        shows most over its own noise counts. NaN is left out.
     expected_period_px : float, optional
         Edge of the cell after the scan step, where known to some 15 %: decides between the cell and
         the smaller one of a centred image, whose odd peaks drown in noise.
@@ -143,6 +143,11 @@ def find_lattice(images: NDArray[np.number], expected_period_px: float | None = 
     if pair is None:
         return _unresolved("no two lattice peaks stand out from the noise of the virtual images")
     pair = _refine(windowed, pair, shape)
+    period_px = 1 / float(np.sqrt(abs(np.linalg.det(pair))))
+    if expected_period_px is not None and not 0.6 < period_px / expected_period_px < 1.6:
+        return _unresolved(
+            f"the images repeat after {period_px:.1f} positions, far from the {expected_period_px:.1f} expected"
+        )
     vectors = _reduce(np.asarray(np.linalg.inv(pair).T, dtype=np.float64))
     strength = float(min(_power_at(windowed, _reduce(pair))))
     return Lattice(vectors_px=_ordered(vectors), strength=strength)
@@ -157,8 +162,12 @@ def _prepare(image: NDArray[np.float64]) -> NDArray[np.float64]:
     finite = np.isfinite(image)
     if not finite.any():
         return np.zeros_like(image)
-    filled = np.where(finite, image, np.median(image[finite]))
-    flat = filled - ndimage.gaussian_filter(filled, [n / 6 for n in image.shape], mode="nearest")
+    low, high = np.quantile(image[finite], [0.01, 0.99])
+    filled = np.where(finite, np.clip(image, 2 * low - high, 2 * high - low), 0)
+    sigma = [n / 6 for n in image.shape]
+    share = ndimage.gaussian_filter(finite.astype(np.float64), sigma, mode="nearest", truncate=2)
+    slow = ndimage.gaussian_filter(filled, sigma, mode="nearest", truncate=2) / np.maximum(share, 1e-6)
+    flat = np.where(finite, filled - slow, 0)
     spread = 1.4826 * np.median(np.abs(flat - np.median(flat)))
     if spread <= 1e-9 * max(np.abs(filled).max(), 1e-300):
         return np.zeros_like(image)
@@ -248,17 +257,38 @@ def _power_at(windowed: NDArray[np.float64], frequency: NDArray[np.float64]) -> 
 
 
 def _refine(windowed: NDArray[np.float64], pair: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    near = np.abs(_HARMONICS @ pair).max(axis=1) < 0.45
-    harmonics = _HARMONICS[near]
+    """Return the pair near `pair` with the greatest amplitudes at its sums and multiples."""
+    harmonics = _HARMONICS[np.abs(_HARMONICS @ pair).max(axis=1) < 0.45]
+    parts, y, x = _demodulated(windowed, harmonics @ pair)
 
-    def loss(parameters: NDArray[np.float64]) -> float:
-        return -float(np.sqrt(_power_at(windowed, harmonics @ parameters.reshape(2, 2))).sum())
+    def loss(change: NDArray[np.float64]) -> float:
+        shift = harmonics @ change.reshape(2, 2)
+        rows, columns = np.exp(-2j * np.pi * np.outer(shift[:, 0], y)), np.exp(-2j * np.pi * np.outer(shift[:, 1], x))
+        amplitude = np.einsum("fkyx,fy,fx->kf", parts, rows, columns, optimize=True)
+        return -float(np.sqrt((np.abs(amplitude) ** 2).sum(axis=0)).sum())
 
     step = 0.25 / max(shape)
-    simplex = pair.ravel() + np.vstack([np.zeros(4), step * np.eye(4)])
+    simplex = np.vstack([np.zeros(4), step * np.eye(4)])
     options = {"initial_simplex": simplex, "xatol": 1e-3 * step, "fatol": 1e-9, "maxfev": 600}
-    found = optimize.minimize(loss, pair.ravel(), method="Nelder-Mead", options=options)
-    return np.asarray(found.x, dtype=np.float64).reshape(2, 2)
+    found = optimize.minimize(loss, np.zeros(4), method="Nelder-Mead", options=options)
+    return np.asarray(pair + found.x.reshape(2, 2), dtype=np.float64)
+
+
+def _demodulated(
+    windowed: NDArray[np.float64], frequency: NDArray[np.float64]
+) -> tuple[NDArray[np.complex128], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the images with each frequency moved to zero, summed in blocks (f, k, y, x), and the blocks' places."""
+    starts = [np.arange(0, n, max(1, n // 32)) for n in windowed.shape[1:]]
+    parts = []
+    for fy, fx in frequency:
+        wave_y, wave_x = (
+            np.exp(-2j * np.pi * f * np.arange(n)) for f, n in zip((fy, fx), windowed.shape[1:], strict=True)
+        )
+        summed = np.add.reduceat(windowed * wave_x, starts[1], axis=2)
+        parts.append(np.add.reduceat(summed * wave_y[:, None], starts[0], axis=1))
+    ends = [np.append(start[1:], n) for start, n in zip(starts, windowed.shape[1:], strict=True)]
+    y, x = ((start + end - 1) / 2 for start, end in zip(starts, ends, strict=True))
+    return np.stack(parts), y, x
 
 
 def _reduce(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
