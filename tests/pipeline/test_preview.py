@@ -26,7 +26,7 @@ def test_the_image_counts_inside_the_disk():
 
 
 def test_of_a_large_scan_only_some_rows_are_read():
-    scan, number = disk_scan(scan_y=12)
+    scan, _ = disk_scan(scan_y=12)
     preview = quick_look(scan, max_bytes=scan.nbytes // 3)
     assert not preview.complete
     assert preview.image.shape == scan.scan_shape

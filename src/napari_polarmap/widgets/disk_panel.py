@@ -90,12 +90,11 @@ class DiskPanel(QWidget):
         """Say what was found."""
         disk = inspection.disk
         y, x = disk.center_px
-        lines = [
-            f"Disk at row {y:.2f}, column {x:.2f} px; radius {disk.radius_px:.2f} px; rim residual {disk.residual:.1%}"
-        ]
+        place = f"Disk at row {y:.2f}, column {x:.2f} px; radius {disk.radius_px:.2f} px"
+        lines = [f"{place}; rim residual {100 * disk.residual:.1f} %"]
         lattice = inspection.lattice
         if lattice.resolved:
-            lines.append(f"Unit cell: {lattice.period_px:.2f} positions, turned {lattice.angle_deg:.1f}°")
+            lines.append(f"Unit cell: {lattice.period_px:.2f} positions, turned {round(lattice.angle_deg, 1) + 0:g}°")
         # Here the convergence angle is asked for; none is assumed.
         lines += [note for note in inspection.notes if "was assumed" not in note]
         self.found.setText("\n".join(lines))

@@ -55,7 +55,7 @@ class ReviewPanel(QWidget):
         self.spacing_value = QLabel()
         self.spacing_value.setMinimumWidth(48)
         form = Form()
-        form.add("False rate", self.fdr_slider, self.fdr_value)
+        form.add("FDR", self.fdr_slider, self.fdr_value)
         form.add_wide(self.count)
         form.add("Reference", self.reference)
         form.add_wide(self.differ)
