@@ -264,7 +264,7 @@ def _refine(windowed: NDArray[np.float64], pair: NDArray[np.float64], shape: tup
     def loss(change: NDArray[np.float64]) -> float:
         shift = harmonics @ change.reshape(2, 2)
         rows, columns = np.exp(-2j * np.pi * np.outer(shift[:, 0], y)), np.exp(-2j * np.pi * np.outer(shift[:, 1], x))
-        amplitude = np.einsum("fkyx,fy,fx->kf", parts, rows, columns, optimize=True)
+        amplitude = np.einsum("fky,fy->kf", np.einsum("fkyx,fx->fky", parts, columns), rows)
         return -float(np.sqrt((np.abs(amplitude) ** 2).sum(axis=0)).sum())
 
     step = 0.25 / max(shape)
