@@ -69,6 +69,15 @@ def test_an_intensity_slope_does_not_move_the_disk(mean_pattern):
     assert distance(find_disk(mean_pattern * slope), (32, 32)) < 0.15
 
 
+def test_a_broad_halo_around_a_small_disk_is_not_the_disk():
+    y, x = np.indices((128, 128))
+    r = np.hypot(y - 70.4, x - 25.3)
+    pattern = 60.0 * (r < 20) + 20.0 * (r < 42) + 2.0
+    disk = find_disk(np.random.default_rng(4).poisson(pattern))
+    assert distance(disk, (70.4, 25.3)) < 0.2
+    assert disk.radius_px == pytest.approx(20, rel=0.02)
+
+
 @pytest.mark.parametrize(("electrons", "error_px", "error"), [(1e6, 0.2, 0.01), (1e5, 0.4, 0.02), (1e4, 1.0, 0.06)])
 def test_few_electrons_blur_the_answer_but_do_not_break_it(mean_pattern, electrons, error_px, error):
     rng = np.random.default_rng(1)

@@ -63,9 +63,9 @@ def find_disk(mean_pattern: NDArray[np.number], radius_px: float | None = None) 
 
     Notes
     -----
-    Coarse: the mean outward fall-off of the square root of the intensity along a circle (the
-    integro-differential operator of Daugman [1]_), for all centres by FFT and all radii. Fine: the
-    same, on the full pattern, with sub-pixel interpolation.
+    Coarse: the mean outward fall-off of the intensity along a circle (the integro-differential
+    operator of Daugman [1]_), for all centres by FFT and all radii. Fine: the same for the square
+    root of the intensity, on the full pattern between the pixels, as sharply as the noise allows.
 
     References
     ----------
@@ -166,13 +166,13 @@ def _coarse(image: NDArray[np.float64], radius_px: float | None) -> tuple[Circle
 
 
 def _binned(image: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-    """Return the square root of the counts in bins, and the edge of a bin."""
+    """Return the mean counts in bins, and the edge of a bin."""
     factor = max(1, round(max(image.shape) / _SEARCH_PX))
     while True:
         height, width = (n // factor * factor for n in image.shape)
         bins = image[:height, :width].reshape(height // factor, factor, width // factor, factor)
-        small = np.sqrt(bins.mean(axis=(1, 3)))
-        if min(small.shape) < 32 or _noise(small) < 0.1 * np.quantile(small, 0.98):
+        small = bins.mean(axis=(1, 3))
+        if min(small.shape) < 32 or _noise(small) < 0.2 * np.quantile(small, 0.98):
             return small, factor
         factor += 1
 
