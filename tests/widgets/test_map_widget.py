@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.weights import ModelInfo
 from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.pipeline.layers import MAP_KEY, map_layers
-from napari_polarmap.plugin import read_layers
+from napari_polarmap.plugin import read_layers, sample_path
 from napari_polarmap.widgets import classifier_panel, map_widget
+from napari_polarmap.widgets.export_panel import folder_of
 from napari_polarmap.widgets.map_widget import MapWidget
 from napari_polarmap.widgets.section import State
 
@@ -331,6 +333,13 @@ def test_a_reference_marks_where_the_map_differs(mapped, viewer):
     assert mapped.result.misclassified is None
 
 
+def test_a_second_run_keeps_the_density_of_arrows(mapped, qtbot, viewer):
+    mapped.review.spacing.setValue(3)
+    click(qtbot, mapped.classifier.run_button)
+    qtbot.waitUntil(lambda: not mapped._mapping.busy)
+    assert len(viewer.layers["Polarization arrows"].data) == 3 * (2 * 3)
+
+
 def test_the_density_of_arrows_follows_the_slider(mapped, viewer):
     arrows = viewer.layers["Polarization arrows"]
     assert len(arrows.data) == 3 * 72
@@ -351,6 +360,13 @@ def test_export_writes_the_files_that_are_ticked(mapped, qtbot, tmp_path):
     again = PolarizationMap.load(folder / "film.h5")
     np.testing.assert_array_equal(again.domain, mapped.result.domain)
     assert mapped.export.written.text() == f"Wrote 1 csv, 1 h5 to {folder}"
+
+
+def test_the_export_is_suggested_beside_the_scan_and_never_inside_the_package(loaded, scan_file):
+    assert loaded.export.folder.text() == str(scan_file.parent)
+    assert loaded.export.stem.text() == "film_polarization"
+    sample = Scan4D(loaded.dataset.scan.data, path=sample_path("two_domains"))
+    assert folder_of(sample) == Path.cwd()
 
 
 def test_export_to_a_file_is_refused_with_one_sentence(mapped, qtbot, tmp_path, told):
@@ -441,6 +457,17 @@ def test_of_many_positions_the_last_is_shown(loaded, qtbot):
     expected = loaded.dataset.scan.pattern(1, 8)
     qtbot.waitUntil(lambda: np.array_equal(loaded.explorer.view.pattern, expected))
     assert loaded.explorer.reading.text() == "row 1, column 8"
+
+
+def test_a_click_on_the_wheel_shows_one_direction_alone_and_another_click_all(mapped, viewer):
+    layer = viewer.layers["Polarization direction"]
+    mapped.explorer.wheel.clicked.emit(Direction.LU)
+    assert layer.show_selected_label
+    assert layer.selected_label == Direction.LU + 1
+    mapped.explorer.wheel.clicked.emit(Direction.RM)
+    assert layer.show_selected_label
+    mapped.explorer.wheel.clicked.emit(Direction.RM)
+    assert not layer.show_selected_label
 
 
 def test_the_wheel_follows_the_cursor(mapped):

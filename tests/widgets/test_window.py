@@ -126,9 +126,10 @@ def test_the_mouse_over_the_scan_shows_its_pattern(window, dock, qtbot):
     for shift in (0, 3, 6):
         qtbot.mouseMove(canvas, QPoint(canvas.width() // 2 + shift, canvas.height() // 2))
         qtbot.wait(30)
-    qtbot.waitUntil(lambda: dock.explorer.view.pattern is not None)
+    qtbot.waitUntil(lambda: dock.explorer.position is not None)
     row, column = dock.explorer.position
-    np.testing.assert_array_equal(dock.explorer.view.pattern, dock.dataset.scan.pattern(row, column))
+    expected = dock.dataset.scan.pattern(row, column)
+    qtbot.waitUntil(lambda: np.array_equal(dock.explorer.view.pattern, expected))
     assert dock.explorer.reading.text().startswith(f"row {row}, column {column}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io.export import export_map
 from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.plugin import sample_path
 from napari_polarmap.widgets.section import Form, note
 
 FORMATS = {
@@ -46,6 +49,12 @@ def export(result: PolarizationMap, folder: Path, formats: list[str], stem: str)
     others = [name for name in formats if name != "h5"]
     files = export_map(result, folder, others, stem=stem) if others else []
     return [result.save(folder / f"{stem}.h5"), *files] if "h5" in formats else files
+
+
+def folder_of(scan: Scan4D) -> Path:
+    """Return the folder in which a scan lies, or the current one for samples and where one cannot write."""
+    folder = Path.cwd() if scan.path is None else scan.path.resolve().parent
+    return Path.cwd() if folder == sample_path("").parent.resolve() or not os.access(folder, os.W_OK) else folder
 
 
 class ExportPanel(QWidget):
@@ -105,11 +114,11 @@ class ExportPanel(QWidget):
         """Formats that are ticked."""
         return [key for key, box in self.formats.items() if box.isChecked()]
 
-    def suggest(self, folder: Path | None, stem: str) -> None:
-        """Fill in a folder where none was chosen, and a name for the files."""
-        if not self.folder.text() and folder is not None:
-            self.folder.setText(str(folder))
-        self.stem.setText(stem)
+    def suggest(self, scan: Scan4D) -> None:
+        """Name the files after a scan, and take its folder where none was chosen."""
+        if not self.folder.text():
+            self.folder.setText(str(folder_of(scan)))
+        self.stem.setText(f"{scan.name}_polarization")
 
     def show_map(self, available: bool) -> None:
         """Enable the export where there is a map."""

@@ -48,6 +48,10 @@ class MapLayers:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
 
+    def all(self) -> list[Layer]:
+        """Return every layer of the viewer, the lowest first."""
+        return list(self._viewer.layers)
+
     def of(self, source: object) -> list[Layer]:
         """Return the layers of a source, the lowest first."""
         return [layer for layer in self._viewer.layers if layer.metadata.get(SOURCE_KEY) is source]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,26 +9,23 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from napari_polarmap.core.data import Scan4D
-from napari_polarmap.core.directions import Direction
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import load_classifier
 from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspection_steps
-from napari_polarmap.pipeline.layers import MAP_KEY, SOURCE_KEY, arrow_layer, irregular_layer, misclassified_layer
 from napari_polarmap.pipeline.mapping import MapParams, map_steps
-from napari_polarmap.pipeline.review import with_fdr, with_reference
-from napari_polarmap.plugin import sample_path
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
 from napari_polarmap.widgets.disk_panel import DiskPanel
 from napari_polarmap.widgets.explorer import Explorer
 from napari_polarmap.widgets.export_panel import ExportPanel, export
+from napari_polarmap.widgets.judging import Judging
 from napari_polarmap.widgets.map_layers import MapLayers, warm_up
 from napari_polarmap.widgets.readiness import Situation
 from napari_polarmap.widgets.review_panel import ReviewPanel
-from napari_polarmap.widgets.section import Section
+from napari_polarmap.widgets.section import StepColumn
 from napari_polarmap.widgets.workers import Jobs, tell_error
 
 TITLE = "Polarization mapping"
@@ -43,16 +39,6 @@ def run_steps(
     classifier = load_classifier(model)
     warm_up()
     return (yield from map_steps(scan, classifier, params, reference=reference))
-
-
-def belongs(result: PolarizationMap, source: object, scan: Scan4D | None) -> bool:
-    """Tell whether a map in the window is one of the scan, or any map where there is no scan."""
-    if scan is None or source is scan.data:
-        return True
-    if not isinstance(source, PolarizationMap) or result.scan_shape != scan.scan_shape or scan.path is None:
-        return False
-    stored = (result.provenance.get("input") or {}).get("path") or ""
-    return Path(stored).name == scan.path.name
 
 
 class MapWidget(QWidget):
@@ -70,8 +56,6 @@ class MapWidget(QWidget):
         super().__init__(parent)
         self.viewer = napari_viewer
         self.inspection: Inspection | None = None
-        self.result: PolarizationMap | None = None
-        self._source: object = None
         self._ran: tuple[object, ...] | None = None
         self._problem = ""
         self._docked = False
@@ -88,6 +72,7 @@ class MapWidget(QWidget):
         self.classifier = ClassifierPanel()
         self.review = ReviewPanel()
         self.export = ExportPanel()
+        self.judging = Judging(self._layers, self.review, self)
         self.explorer = Explorer(self.viewer)
         steps = [
             ("1  Dataset", self.dataset, "Choose a scan and check its calibration"),
@@ -96,22 +81,8 @@ class MapWidget(QWidget):
             ("4  Irregular positions", self.review, "Judge the map"),
             ("5  Export", self.export, "Save the map"),
         ]
-        column = QWidget()
-        layout = QVBoxLayout(column)
-        layout.setContentsMargins(6, 4, 10, 4)
-        layout.setSpacing(4)
-        self.sections = []
-        for title, panel, tooltip in steps:
-            section = Section(title, tooltip=tooltip)
-            section.set_content(panel)
-            layout.addWidget(section)
-            self.sections.append(section)
-        layout.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidget(column)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll = StepColumn()
+        self.sections = [self.scroll.add(title, panel, tooltip) for title, panel, tooltip in steps]
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.scroll)
         splitter.addWidget(self.explorer)
@@ -133,9 +104,8 @@ class MapWidget(QWidget):
         self.classifier.run_clicked.connect(self.run)
         self.classifier.cancel_clicked.connect(self._mapping.cancel)
         self.classifier.restore_clicked.connect(self._restore)
-        self.review.fdr_changed.connect(self._on_fdr)
-        self.review.reference_changed.connect(self._on_reference)
-        self.review.spacing_changed.connect(self._on_spacing)
+        self.judging.changed.connect(self._on_judged)
+        self.explorer.wheel.clicked.connect(self.judging.show_only)
         self.export.export_clicked.connect(self._export)
         self.viewer.layers.events.inserted.connect(self._adopt_result)
         if self.dataset.scan is not None:
@@ -166,11 +136,11 @@ class MapWidget(QWidget):
         self._inspecting.stop()
         self.classifier.show_running(False)
         self.inspection, self._problem, self._ran = None, "", None
-        self._set_result(None, None if scan is None else scan.data)
+        self.judging.clear()
         self.explorer.set_scan(scan)
         if scan is not None:
             self.disk.show_progress(Progress("opening", 0, 0))
-            self.export.suggest(_folder(scan), f"{scan.name}_polarization")
+            self.export.suggest(scan)
             self._inspecting.start(
                 inspection_steps,
                 scan,
@@ -264,12 +234,9 @@ class MapWidget(QWidget):
         self.scroll.ensureWidgetVisible(self.classifier.progress, 0, 8)
 
     def _on_mapped(self, result: PolarizationMap) -> None:
-        source = self.dataset.scan.data
-        self.review.show_spacing(result.scan_shape)
-        self._layers.show_map(result, source)
-        self._layers.select("direction", source)
-        self.viewer.title = f"Polarization of {self.dataset.scan.name}"
-        self._set_result(result, source)
+        scan = self.dataset.scan
+        self.judging.show(result, scan.data)
+        self.viewer.title = f"Polarization of {scan.name}"
 
     def _on_aborted(self) -> None:
         show_info("The run was cancelled; the layers are as they were.")
@@ -317,51 +284,19 @@ class MapWidget(QWidget):
 
     # 4: the map
 
+    @property
+    def result(self) -> PolarizationMap | None:
+        """The map that is shown."""
+        return self.judging.result
+
     def _adopt_result(self, event: Any = None) -> None:
-        """Take a map that is in the window already, where there is none: of this scan, or opened as a file."""
-        if self.result is not None or self._mapping.busy:
-            return
-        for layer in self.viewer.layers:
-            result, source = layer.metadata.get(MAP_KEY), layer.metadata.get(SOURCE_KEY)
-            if result is not None and belongs(result, source, self.dataset.scan):
-                self.review.show_spacing(result.scan_shape)
-                self._set_result(result, source)
-                return
+        """Take a map that is in the window already, where there is none."""
+        if self.result is None and not self._mapping.busy:
+            self.judging.adopt(self.dataset.scan)
 
-    def _set_result(self, result: PolarizationMap | None, source: object) -> None:
-        self.result, self._source = result, source
-        self.explorer.set_result(result)
-        self.review.show_map(result)
-        self.export.show_map(result is not None)
-        self._refresh()
-
-    def _on_fdr(self, fdr: float) -> None:
-        if self.result is not None:
-            self._change(with_fdr(self.result, fdr), irregular_layer)
-
-    def _on_reference(self, reference: Direction | None) -> None:
-        if self.result is None:
-            return
-        result = with_reference(self.result, reference)
-        if result.misclassified is None:
-            self._layers.remove("misclassified", self._source)
-            self._change(result, None)
-        elif self._layers.layer("misclassified", self._source) is None:
-            self._layers.add(misclassified_layer(result), self._source)
-            self._change(result, None)
-        else:
-            self._change(result, misclassified_layer)
-
-    def _on_spacing(self, spacing_px: int) -> None:
-        if self.result is not None:
-            self._layers.update(self.result, self._source, arrow_layer(self.result, spacing_px=spacing_px))
-
-    def _change(self, result: PolarizationMap, make_layer: Any) -> None:
-        """Show a changed result."""
-        self.result = result
-        self._layers.update(result, self._source, None if make_layer is None else make_layer(result))
-        self.explorer.set_result(result)
-        self.review.show_map(result)
+    def _on_judged(self) -> None:
+        self.explorer.set_result(self.result)
+        self.export.show_map(self.result is not None)
         self._refresh()
 
     # 5: files
@@ -382,9 +317,3 @@ class MapWidget(QWidget):
     def _on_export_error(self, error: Exception) -> None:
         self.export.written.setText(str(error))
         tell_error(error)
-
-
-def _folder(scan: Scan4D) -> Path:
-    """Return the folder in which a scan lies, or the current one for samples and where one cannot write."""
-    folder = Path.cwd() if scan.path is None else scan.path.resolve().parent
-    return Path.cwd() if folder == sample_path("").parent.resolve() or not os.access(folder, os.W_OK) else folder

@@ -99,8 +99,10 @@ class ReviewPanel(QWidget):
 
     def show_spacing(self, scan_shape: tuple[int, int]) -> None:
         """Set the arrows to the spacing that suits a map of this shape."""
+        suitable = default_spacing_px(scan_shape)
         self.spacing.blockSignals(True)
-        self.spacing.setValue(default_spacing_px(scan_shape))
+        self.spacing.setRange(1, max(16, 2 * suitable))
+        self.spacing.setValue(suitable)
         self.spacing.blockSignals(False)
         self.spacing_value.setText(f"1 in {self.spacing.value()}")
 

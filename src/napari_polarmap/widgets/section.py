@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -87,6 +88,29 @@ class Section(QFrame):
     def _fold(self, open_: bool) -> None:
         self.body.setVisible(open_)
         self.header.setText(f"{'▾' if open_ else '▸'} {self._title}")
+
+
+class StepColumn(QScrollArea):
+    """Steps one below the other, scrolled up and down only."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        column = QWidget()
+        self._layout = QVBoxLayout(column)
+        self._layout.setContentsMargins(6, 4, 10, 4)
+        self._layout.setSpacing(4)
+        self._layout.addStretch(1)
+        self.setWidget(column)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def add(self, title: str, content: QWidget, tooltip: str) -> Section:
+        """Append a step."""
+        section = Section(title, tooltip=tooltip)
+        section.set_content(content)
+        self._layout.insertWidget(self._layout.count() - 1, section)
+        return section
 
 
 class Form(QGridLayout):

@@ -32,7 +32,10 @@ class DirectionWheel(QWidget):
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(132, 132)
-        self.setToolTip("Direction of the polarization in the scan image, by colour")
+        self.setToolTip(
+            "Direction of the polarization in the scan image, by colour.\n"
+            "Click a wedge to see its direction alone, and again to see all."
+        )
         self.setAccessibleName("Legend of the eight directions")
 
     @property

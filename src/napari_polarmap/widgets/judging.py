@@ -1,0 +1,112 @@
+"""The map that is shown, and how its judging changes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.directions import Direction
+from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.pipeline.layers import (
+    MAP_KEY,
+    SOURCE_KEY,
+    arrow_layer,
+    irregular_layer,
+    misclassified_layer,
+)
+from napari_polarmap.pipeline.review import with_fdr, with_reference
+from napari_polarmap.widgets.map_layers import MapLayers
+from napari_polarmap.widgets.review_panel import ReviewPanel
+
+
+class Judging(QObject):
+    """Holds the current map; the review panel changes it and its layers follow.
+
+    Signals
+    -------
+    changed()
+        There is another map, or none, or it is judged differently.
+    """
+
+    changed = Signal()
+
+    def __init__(self, layers: MapLayers, panel: ReviewPanel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.result: PolarizationMap | None = None
+        self._source: object = None
+        self._layers, self._panel = layers, panel
+        panel.fdr_changed.connect(self._on_fdr)
+        panel.reference_changed.connect(self._on_reference)
+        panel.spacing_changed.connect(self._on_spacing)
+
+    def show(self, result: PolarizationMap, source: object) -> None:
+        """Take a map that was computed and show its layers."""
+        if self.result is None or self.result.scan_shape != result.scan_shape:
+            self._panel.show_spacing(result.scan_shape)
+        self._layers.show_map(result, source, spacing_px=self._panel.spacing.value())
+        self._layers.select("direction", source)
+        self._take(result, source)
+
+    def clear(self) -> None:
+        """Forget the map; its layers stay."""
+        self._take(None, None)
+
+    def adopt(self, scan: Scan4D | None) -> None:
+        """Take a map that is in the window already: of this scan, or opened as a file."""
+        for layer in self._layers.all():
+            result, source = layer.metadata.get(MAP_KEY), layer.metadata.get(SOURCE_KEY)
+            if result is not None and belongs(result, source, scan):
+                self._panel.show_spacing(result.scan_shape)
+                self._take(result, source)
+                return
+
+    def show_only(self, direction: int) -> None:
+        """Show one direction of the map alone; all of them when it is shown alone already."""
+        layer = self._layers.layer("direction", self._source)
+        if layer is not None:
+            alone = layer.show_selected_label and layer.selected_label == direction + 1
+            layer.selected_label = direction + 1
+            layer.show_selected_label = not alone
+
+    def _take(self, result: PolarizationMap | None, source: object) -> None:
+        self.result, self._source = result, source
+        self._panel.show_map(result)
+        self.changed.emit()
+
+    def _on_fdr(self, fdr: float) -> None:
+        if self.result is not None:
+            self._change(with_fdr(self.result, fdr), irregular_layer)
+
+    def _on_reference(self, reference: Direction | None) -> None:
+        if self.result is None:
+            return
+        result = with_reference(self.result, reference)
+        if result.misclassified is None:
+            self._layers.remove("misclassified", self._source)
+            self._change(result)
+        elif self._layers.layer("misclassified", self._source) is None:
+            self._layers.add(misclassified_layer(result), self._source)
+            self._change(result)
+        else:
+            self._change(result, misclassified_layer)
+
+    def _on_spacing(self, spacing_px: int) -> None:
+        if self.result is not None:
+            self._layers.update(self.result, self._source, arrow_layer(self.result, spacing_px=spacing_px))
+
+    def _change(self, result: PolarizationMap, make_layer: Any = None) -> None:
+        self._layers.update(result, self._source, None if make_layer is None else make_layer(result))
+        self._take(result, self._source)
+
+
+def belongs(result: PolarizationMap, source: object, scan: Scan4D | None) -> bool:
+    """Tell whether a map in the window is one of the scan, or any map where there is no scan."""
+    if scan is None or source is scan.data:
+        return True
+    if not isinstance(source, PolarizationMap) or result.scan_shape != scan.scan_shape or scan.path is None:
+        return False
+    stored = (result.provenance.get("input") or {}).get("path") or ""
+    return Path(stored).name == scan.path.name
