@@ -129,6 +129,18 @@ def test_what_is_no_scan_is_refused_with_one_sentence_that_names_it(tmp_path, na
     assert "\n" not in str(caught.value)
 
 
+def test_what_needs_an_answer_is_sent_to_the_panel(tmp_path):
+    np.save(tmp_path / "stack.npy", np.ones((6, 16, 16)))
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["first"], file["second"] = np.ones((2, 2, 8, 8)), np.ones((2, 3, 8, 8))
+    for name, sentence in (
+        ("stack.npy", "a stack of 6 patterns; open it in Plugins > Polarization mapping"),
+        ("two.h5", "holds 2 data sets; open it in Plugins > Polarization mapping"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            plugin.read_layers(str(tmp_path / name))
+
+
 def test_layers_of_a_map_are_saved_as_its_result_file(result, tmp_path):
     path = str(tmp_path / "saved.h5")
     layers = plugin.map_layers(result)

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from napari_polarmap.core.directions import UNDEFINED
-from napari_polarmap.io import open_scan
+from napari_polarmap.io import DatasetNeededError, ScanShapeNeededError, open_scan
 from napari_polarmap.io.result import FORMAT, PolarizationMap
 from napari_polarmap.pipeline.layers import MAP_KEY, ROLE_KEY, LayerData, map_layers, scan_layer
 from napari_polarmap.pipeline.preview import quick_look
@@ -47,8 +47,20 @@ def read_layers(path: str) -> list[LayerData]:
 
 
 def read_scan(path: str | Path) -> list[LayerData]:
-    """Open a scan and return its bright-field image as a layer."""
-    scan = open_scan(path)
+    """Open a scan and return its bright-field image as a layer.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        With one sentence, if it is no scan, or if something has to be asked that only the panel can ask.
+    """
+    panel = "open it in Plugins > Polarization mapping, which asks for"
+    try:
+        scan = open_scan(path)
+    except ScanShapeNeededError as error:
+        raise ValueError(f"{path}: a stack of {error.n_patterns} patterns; {panel} the scan shape") from None
+    except DatasetNeededError as error:
+        raise ValueError(f"{path}: holds {len(error.choices)} data sets; {panel} the one to use") from None
     preview = quick_look(scan)
     return [scan_layer(scan, preview.image, preview=not preview.complete)]
 
