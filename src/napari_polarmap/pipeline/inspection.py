@@ -15,8 +15,8 @@ from napari_polarmap.core.preprocessing import (
     Disk,
     ScanStatistics,
     find_disk,
-    fit_descan,
     statistics_steps,
+    track_disk,
 )
 
 Centring = Literal["global", "plane", "position"]
@@ -53,6 +53,8 @@ class Inspection:
     lattice : Lattice
         Measured, or nominal from the scan step, or not known.
     mrad_per_px : float
+    plane_px : ndarray, shape (scan_y, scan_x, 2)
+        Centre of the disk at every position, from its rim in parts of the scan.
     notes : list of str
         Sentences on what was assumed or looks wrong.
     """
@@ -61,6 +63,7 @@ class Inspection:
     statistics: ScanStatistics
     lattice: Lattice
     mrad_per_px: float
+    plane_px: NDArray[np.float64]
     notes: list[str] = field(default_factory=list)
 
 
@@ -101,6 +104,7 @@ def inspection_steps(scan: Scan4D) -> Generator[Progress, None, Inspection]:
             f"{known.mrad_per_px:g} mrad per pixel make {radius:.1f} px; check the calibration."
         )
     statistics = yield from _statistics(scan, disk, "measuring centres of mass")
+    disk, plane_px = track_disk(statistics, disk)
     mrad_per_px = known.mrad_per_px
     if mrad_per_px is None:
         convergence = known.convergence_mrad
@@ -113,7 +117,7 @@ def inspection_steps(scan: Scan4D) -> Generator[Progress, None, Inspection]:
         notes.append(f"{statistics.n_unreadable} patterns could not be read; they are undefined in the map.")
     if statistics.n_bad_pixels:
         notes.append(f"{statistics.n_bad_pixels} detector readings were not finite; they were counted as zero.")
-    return Inspection(disk, statistics, lattice, mrad_per_px, notes)
+    return Inspection(disk, statistics, lattice, mrad_per_px, plane_px, notes)
 
 
 def disk_centers(inspection: Inspection, center: Centring) -> NDArray[np.float64]:
@@ -127,7 +131,7 @@ def disk_centers(inspection: Inspection, center: Centring) -> NDArray[np.float64
     if center == "global":
         return fixed
     if center == "plane":
-        return fit_descan(com, model="plane", center_px=inspection.disk.center_px)
+        return inspection.plane_px
     moved = com - np.nanmedian(com, axis=(0, 1)) + inspection.disk.center_px
     return np.where(np.isfinite(moved), moved, fixed)
 
@@ -146,8 +150,8 @@ def _statistics(scan: Scan4D, disk: Disk | None, stage: str) -> Generator[Progre
 def _lattice(scan: Scan4D, statistics: ScanStatistics, notes: list[str]) -> Lattice:
     com = np.nan_to_num(statistics.com_px - np.nanmean(statistics.com_px, axis=(0, 1)))
     images = np.stack([statistics.bright, statistics.total - statistics.bright, com[..., 0], com[..., 1]])
-    lattice = find_lattice(images)
     known = scan.calibration
+    lattice = find_lattice(images, None if known.scan_step_A is None else NOMINAL_LATTICE_A / known.scan_step_A)
     if lattice.resolved or known.scan_step_A is None:
         if not lattice.resolved:
             notes.append(f"The lattice is not resolved ({lattice.reason}) and the scan step is not known.")
