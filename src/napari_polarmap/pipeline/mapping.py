@@ -23,6 +23,7 @@ from napari_polarmap.models.registry import Classifier
 from napari_polarmap.pipeline.evidence import Evidence, Frame, choose_windows, classify
 from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspect_scan, inspection_steps
 from napari_polarmap.pipeline.parameters import MapParams
+from napari_polarmap.pipeline.review import with_reference
 
 __all__ = [
     "Inspection",
@@ -96,7 +97,7 @@ def map_steps(
     windows = choose_windows(scan, inspection, params)
     evidence = yield from classify(frame, windows)
     yield Progress("finding domains and irregular places", 0, 1)
-    return _assemble(frame, evidence, reference)
+    return with_reference(_assemble(frame, evidence), reference)
 
 
 def _check(scan: Scan4D, params: MapParams, reference: int | NDArray[np.uint8] | None) -> None:
@@ -110,7 +111,7 @@ def _check(scan: Scan4D, params: MapParams, reference: int | NDArray[np.uint8] |
         raise ValueError(f"the reference has shape {reference.shape}; the scan has {scan.scan_shape}")
 
 
-def _assemble(frame: Frame, evidence: Evidence, reference: int | NDArray[np.uint8] | None) -> PolarizationMap:
+def _assemble(frame: Frame, evidence: Evidence) -> PolarizationMap:
     scan, params, statistics = frame.scan, frame.params, frame.inspection.statistics
     windows, single, pooled = evidence.windows, evidence.single, evidence.pooled
     lattice = frame.inspection.lattice
@@ -136,10 +137,6 @@ def _assemble(frame: Frame, evidence: Evidence, reference: int | NDArray[np.uint
     direction, domain = (_turn_classes(classes, turn) for classes in (direction, domain))
     probability = np.roll(probability, turn, axis=-1)
     angle = np.where(direction == UNDEFINED, np.nan, 45.0 * direction + frame.crystal_angle_deg - 45.0 * turn)
-    misclassified = None
-    if reference is not None:
-        truth = np.broadcast_to(np.asarray(reference, np.uint8), direction.shape)
-        misclassified = (direction != truth) & (truth != UNDEFINED) & (direction != UNDEFINED)
     return PolarizationMap(
         direction=direction,
         probability=probability,
@@ -149,7 +146,6 @@ def _assemble(frame: Frame, evidence: Evidence, reference: int | NDArray[np.uint
         irregular=uneven.irregular,
         com_px=statistics.com_px.astype(np.float32),
         domain=domain,
-        misclassified=misclassified,
         virtual_image=statistics.bright.astype(np.float32),
         window_cells=window_cells,
         provenance=_provenance(frame, windows),
