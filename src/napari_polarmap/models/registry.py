@@ -65,7 +65,9 @@ class Classifier:
     info: ModelInfo
     predictor: Predictor
 
-    def predict(self, patterns: NDArray[np.floating], *, pooled: bool) -> Prediction:
+    def predict(
+        self, patterns: NDArray[np.floating], *, pooled: bool, electrons: NDArray[np.floating] | float | None = None
+    ) -> Prediction:
         """Classify patterns.
 
         Parameters
@@ -75,6 +77,10 @@ class Classifier:
             the array axes, `grid_mrad` per pixel. Any positive scale.
         pooled : bool
             The patterns are averages over whole unit cells.
+        electrons : float or ndarray, shape (n,), optional
+            Electrons that each pattern rests on: for a weighted window, those of a plain
+            one with the same counting noise. Infinite for exact intensities; not known
+            when not given, or NaN.
 
         Returns
         -------
@@ -83,8 +89,9 @@ class Classifier:
         Raises
         ------
         ValueError
-            If the patterns do not lie on the classifier's grid.
+            If the patterns do not lie on the classifier's grid, or `electrons` does not fit them.
         """
+        _electrons(electrons, len(patterns))
         logits = self.predictor.predict_logits(self._checked(patterns), pooled=pooled).astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         weight = np.exp(logits)
@@ -113,6 +120,14 @@ class Classifier:
         if patterns.ndim != 3 or patterns.shape[1:] != (edge, edge):
             raise ValueError(f"patterns have shape {patterns.shape}; {self.info.name} takes (n, {edge}, {edge})")
         return np.asarray(patterns, np.float32)
+
+
+def _electrons(electrons: NDArray[np.floating] | float | None, n: int) -> NDArray[np.float64]:
+    """Return the electrons behind each of `n` patterns, NaN where not known."""
+    given = np.asarray(np.nan if electrons is None else electrons, dtype=np.float64)
+    if given.shape not in ((), (n,)) or (given < 0).any():
+        raise ValueError(f"electrons has shape {given.shape}; {n} patterns need one number each, none below 0")
+    return np.broadcast_to(given, (n,))
 
 
 def user_models() -> Path:
