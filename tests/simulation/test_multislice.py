@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_polarmap.core.symmetry import OPERATIONS
+from napari_polarmap.simulation.crystal import Crystal, niobate, polarization_axis
 from napari_polarmap.simulation.multislice import (
     Microscope,
     exit_layers,
@@ -13,17 +14,17 @@ from napari_polarmap.simulation.multislice import (
     sampling_mrad,
     simulate_patterns,
 )
-from napari_polarmap.simulation.structure import NiobateModel, Structure, build_niobate, polarization_axis
+from napari_polarmap.simulation.structure import Structure, build_structure
 
 abtem = pytest.importorskip("abtem")
 
 CELLS, GPTS, CROP = 2, 64, 20
-ORDERED = NiobateModel(sodium_fraction=0.0)
+ORDERED = niobate(sodium_fraction=0.0)
 
 
-def niobate(axis: np.ndarray, *, thickness_nm: float = 4.2, model: NiobateModel = ORDERED) -> Structure:
+def slab(axis: np.ndarray, *, thickness_nm: float = 4.2, crystal: Crystal = ORDERED) -> Structure:
     field = np.broadcast_to(axis, (CELLS, CELLS, 3))
-    return build_niobate(field, thickness_nm=thickness_nm, rng=np.random.default_rng(0), model=model)
+    return build_structure(crystal, field, thickness_nm=thickness_nm, rng=np.random.default_rng(0))
 
 
 def cell_grid(structure: Structure, n: int = 8) -> np.ndarray:
@@ -46,7 +47,7 @@ def relative_difference(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_the_loop_agrees_with_abtems_own_multislice():
-    structure = niobate(polarization_axis(1))
+    structure = slab(polarization_axis(1))
     microscope = Microscope(tilt_mrad=(2.0, -1.0), defocus_A=30, astigmatism_A=20, astigmatism_deg=20)
     positions = np.array([[1.0, 2.0], [4.5, 3.3]])
     ours = patterns(structure, positions, microscope)
@@ -76,7 +77,7 @@ def test_the_loop_agrees_with_abtems_own_multislice():
 def test_a_finer_grid_with_thinner_slices_gives_the_same_pattern():
     """abTEM builds its own potential on a finer grid with slices a quarter as thick."""
     ase = pytest.importorskip("ase")
-    structure = niobate(polarization_axis(0))
+    structure = slab(polarization_axis(0))
     positions = np.array([[1.0, 2.0]])
     coarse = simulate_patterns(structure, positions, [4.0], Microscope(), gpts=128, crop_px=CROP)[0, 0]
     atoms = ase.Atoms(
@@ -101,9 +102,9 @@ def test_a_finer_grid_with_thinner_slices_gives_the_same_pattern():
 def test_turning_the_polarization_turns_the_cell_average(index):
     """Axis-like P from one simulation, turned, is what a simulation of the turned P gives."""
     operation = OPERATIONS[index]
-    first = niobate(polarization_axis(0))
+    first = slab(polarization_axis(0))
     direction = int(operation.classes(np.array([0]))[0])
-    second = niobate(polarization_axis(direction))
+    second = slab(polarization_axis(direction))
     a = turned(operation, patterns(first, cell_grid(first))[1].mean(axis=0))
     b = turned(OPERATIONS[0], patterns(second, cell_grid(second))[1].mean(axis=0))
     assert relative_difference(a, b) < 2e-3
@@ -111,7 +112,7 @@ def test_turning_the_polarization_turns_the_cell_average(index):
 
 def test_without_polarization_the_cell_average_has_no_odd_part():
     def odd_share(axis: np.ndarray) -> float:
-        structure = niobate(axis)
+        structure = slab(axis)
         mean = patterns(structure, cell_grid(structure, 10))[1].mean(axis=0)[1:, 1:]
         return float(np.abs(mean - mean[::-1, ::-1]).sum() / mean.sum() / 2)
 
@@ -120,7 +121,7 @@ def test_without_polarization_the_cell_average_has_no_odd_part():
 
 
 def test_specimen_tilt_leaves_the_disk_in_place_and_moves_the_centre_of_mass():
-    structure = niobate(np.zeros(3))
+    structure = slab(np.zeros(3))
     straight, tilted = (
         patterns(structure, cell_grid(structure), Microscope(tilt_mrad=tilt))[1].mean(axis=0)
         for tilt in ((0.0, 0.0), (0.0, 3.0))
@@ -134,7 +135,7 @@ def test_specimen_tilt_leaves_the_disk_in_place_and_moves_the_centre_of_mass():
 
 
 def test_no_electrons_are_made():
-    structure = niobate(polarization_axis(1))
+    structure = slab(polarization_axis(1))
     total = simulate_patterns(structure, np.array([[1.0, 1.0]]), [4.0], Microscope(), gpts=GPTS, crop_px=GPTS).sum()
     assert 0.9 < total <= 1.0001
 
@@ -146,4 +147,4 @@ def test_sampling_is_the_wavelength_over_the_box():
 @pytest.mark.parametrize("thicknesses", [[4.0, 2.0], [2.0, 2.05], [0.0], [5000.0]])
 def test_impossible_thicknesses_are_refused(thicknesses):
     with pytest.raises(ValueError, match="nm"):
-        exit_layers(niobate(np.zeros(3)), thicknesses)
+        exit_layers(slab(np.zeros(3)), thicknesses)

@@ -11,9 +11,10 @@ from napari_polarmap.core.config import Uniform
 from napari_polarmap.core.directions import Direction
 from napari_polarmap.core.preprocessing import center_of_mass
 from napari_polarmap.simulation.config import SceneTable, SimulationConfig
+from napari_polarmap.simulation.crystal import NIOBIUM, niobate, polarization_axis
 from napari_polarmap.simulation.detector import Camera, record
 from napari_polarmap.simulation.scene import block_slices, build_scene, n_blocks
-from napari_polarmap.simulation.structure import NIOBIUM, NiobateModel, build_niobate, polarization_axis
+from napari_polarmap.simulation.structure import build_structure
 
 CONFIG = SimulationConfig(kind="scan", seed=5, scene=SceneTable(rows=20, columns=28, first="RU", second="RD"))
 CAMERA = Camera(
@@ -78,9 +79,11 @@ def test_blocks_cover_the_scan_once():
 @pytest.mark.parametrize("direction", list(Direction))
 def test_oxygen_moves_against_niobium_and_least_where_its_bond_is_normal_to_p(direction):
     axis = polarization_axis(direction)
-    model = NiobateModel()
-    cell = build_niobate(axis[None, None], thickness_nm=0.398, rng=np.random.default_rng(0), model=model)
-    still = build_niobate(np.zeros((1, 1, 3)), thickness_nm=0.398, rng=np.random.default_rng(0), model=model)
+    rng = np.random.default_rng(0)
+    cell, still = (
+        build_structure(niobate(), field, thickness_nm=0.398, rng=rng)
+        for field in (axis[None, None], np.zeros((1, 1, 3)))
+    )
     along = (cell.position_A - still.position_A) @ axis
     assert np.sort(along.round(6)).tolist() == [-0.1, -0.1, -0.02, 0.0, 0.1]
 

@@ -48,6 +48,16 @@ def choice(default: str, *options: str) -> Any:
     return field(default=default, metadata={"options": options})
 
 
+def by_name(low: float, high: float) -> Any:
+    """Declare a table of numbers, or ranges of numbers, by names that the file chooses."""
+    return field(default_factory=dict, metadata={"low": low, "high": high})
+
+
+def derived(factory: Any) -> Any:
+    """Declare what is made from the other values and is no key of the file."""
+    return field(default_factory=factory, metadata={"derived": True})
+
+
 def load_table(kind: type[Table], path: str | Path) -> Table:
     """Read a TOML file into the dataclass `kind`.
 
@@ -71,7 +81,7 @@ def load_table(kind: type[Table], path: str | Path) -> Table:
 
 def parse_table(kind: type[Table], table: dict[str, Any], prefix: str = "") -> Table:
     """Build the dataclass `kind` from a TOML table, refusing unknown keys and values out of range."""
-    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
+    known = {entry.name: entry for entry in fields(kind) if not entry.metadata.get("derived")}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{prefix}{key}"
@@ -83,6 +93,11 @@ def parse_table(kind: type[Table], table: dict[str, Any], prefix: str = "") -> T
             if not isinstance(value, dict):
                 raise ConfigError(f"{name} = {value!r} must be a table [{name}]")
             values[key] = parse_table(type(default), value, f"{name}.")
+        elif isinstance(default, dict):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{name} = {value!r} must be a table of numbers by name, such as {{ O = 0.1 }}")
+            number = Uniform(0, 0)
+            values[key] = {part: _parse_value(f"{name}.{part}", v, number, entry) for part, v in value.items()}
         else:
             values[key] = _parse_value(name, value, default, entry)
     return kind(**values)

@@ -9,18 +9,33 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_polarmap.core.config import ConfigError, Uniform, choice, load_table, number, whole
+from napari_polarmap.core.config import ConfigError, Uniform, by_name, choice, derived, load_table, number, whole
 from napari_polarmap.core.directions import parse_direction
+from napari_polarmap.simulation.crystal import Crystal, niobate
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpecimenTable:
-    """What the specimens are made of."""
+    """What the specimens are made of: the built-in niobate, or the perovskite of a CIF file.
 
+    `cif` is a path relative to the configuration. `polar_axis` and the displacements are
+    those of the CIF unless given; `rms_A`, `shift_A`, `bond_shift_A`, `angled_shift_A`
+    (see `Site`) and `fraction`, the share of an element on its site, go by the symbol of an
+    element. `directions` leaves out one of the two families of classes.
+    """
+
+    cif: str = ""
+    polar_axis: str = choice("auto", "auto", "100", "110", "111")
+    directions: str = choice("all", "all", "axis", "diagonal")
+    rms_A: dict[str, Uniform] = by_name(0.0, 0.5)
+    shift_A: dict[str, Uniform] = by_name(-1.0, 1.0)
+    bond_shift_A: dict[str, Uniform] = by_name(-1.0, 1.0)
+    angled_shift_A: dict[str, Uniform] = by_name(-1.0, 1.0)
+    fraction: dict[str, Uniform] = by_name(0.0, 1.0)
     count: int = whole(8, 1, 100_000)
     unpolarised_fraction: Uniform = number(0.0, 0.0, 1.0)
     amplitude: Uniform = number(1.0, 0.0, 3.0)
-    lattice_A: Uniform = number(3.98, 3.5, 4.5)
+    lattice_A: Uniform = number(3.98, 3.0, 8.0)
     sodium_fraction: Uniform = number(0.5, 0.0, 1.0)
     cells: int = whole(6, 1, 16)
 
@@ -123,6 +138,7 @@ class SimulationConfig:
     probe: ProbeTable = field(default_factory=ProbeTable)
     scene: SceneTable = field(default_factory=SceneTable)
     detector: DetectorTable = field(default_factory=DetectorTable)
+    crystal: Crystal = derived(niobate)
 
     def __post_init__(self) -> None:
         if self.thickness.high_nm.high < self.thickness.low_nm.high:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from napari_polarmap.core.directions import Direction, nearest_direction, parse_direction
 from napari_polarmap.simulation.config import SimulationConfig
 from napari_polarmap.simulation.multislice import Microscope, simulate_patterns
-from napari_polarmap.simulation.specimens import INTENSITY_SCALE, draw_microscope
-from napari_polarmap.simulation.structure import NIOBIUM, NiobateModel, Structure, build_niobate, polarization_axis
+from napari_polarmap.simulation.specimens import INTENSITY_SCALE, draw_crystal, draw_microscope
+from napari_polarmap.simulation.structure import Structure, build_structure
 
 BLOCK_PX = 8
 """Scan positions along an edge of the blocks that are simulated together."""
@@ -54,7 +54,7 @@ def build_scene(config: SimulationConfig) -> Scene:
     step, rotation = table.step_A.draw(rng), table.scan_rotation_deg.draw(rng)
     lattice, amplitude = config.specimen.lattice_A.draw(rng), config.specimen.amplitude.draw(rng)
     thickness = config.thickness.low_nm.draw(rng)
-    sodium = config.specimen.sodium_fraction.draw(rng)
+    crystal = draw_crystal(config, lattice, rng)
     wall_deg, wall_width = table.wall_deg.draw(rng), table.wall_width_A.draw(rng)
     defect_at = np.array([table.defect_row.draw(rng), table.defect_column.draw(rng)])
     radius = table.defect_radius_A.draw(rng)
@@ -75,15 +75,12 @@ def build_scene(config: SimulationConfig) -> Scene:
     share = np.clip(side / max(wall_width, 1e-6) + 0.5, 0, 1)[..., None] if len(axes) == 2 else np.zeros((*cells, 1))
     field = amplitude * ((1 - share) * axes[0] + share * axes[-1])
 
-    structure = build_niobate(
-        field,
-        thickness_nm=thickness + 0.1 * lattice,
-        rng=rng,
-        model=NiobateModel(lattice_A=lattice, sodium_fraction=sodium),
-    )
+    structure = build_structure(crystal, field, thickness_nm=thickness + 0.1 * lattice, rng=rng)
     shape = np.array([table.rows, table.columns])
     centre = middle + ((defect_at - 0.5) * (shape - 1) * step) @ _turn(rotation).T
-    structure, defect = add_defect(structure, positions, table.defect, centre, radius, rng)
+    structure, defect = add_defect(
+        structure, positions, table.defect, centre, radius, rng, b_elements=crystal.b_elements
+    )
 
     which = ((positions - middle) @ normal >= 0).astype(int) if len(axes) == 2 else np.zeros(shape, int)
     named = [parse_direction(name) for name in (table.first, table.second or table.first)]
@@ -148,6 +145,8 @@ def add_defect(
     centre_A: NDArray[np.float64],
     radius_A: float,
     rng: np.random.Generator,
+    *,
+    b_elements: tuple[int, ...],
 ) -> tuple[Structure, NDArray[np.bool_]]:
     """Return the structure with a defect and its mask over the probe positions.
 
@@ -156,20 +155,22 @@ def add_defect(
     structure : Structure
     positions_A : ndarray, shape (scan_y, scan_x, 2)
     kind : str
-        ``none``; ``vacancy_column``: niobium columns within the radius are removed;
+        ``none``; ``vacancy_column``: columns of the B site within the radius are removed;
         ``amorphous_patch``: atoms within the radius are displaced at random;
         ``antiphase_fault``: beyond the column of the centre the crystal is shifted by
         half a cell along the rows and in depth.
     centre_A : ndarray, shape (2,)
     radius_A : float
     rng : numpy Generator
+    b_elements : tuple of int
+        Atomic numbers of the B site.
     """
     distance = np.linalg.norm(positions_A - centre_A, axis=-1)
     lateral = np.linalg.norm(structure.position_A[:, :2] - centre_A, axis=1)
     if kind == "none":
         return structure, np.zeros(distance.shape, bool)
     if kind == "vacancy_column":
-        return structure.keep((structure.number != NIOBIUM) | (lateral > radius_A)), distance <= radius_A
+        return structure.keep(~np.isin(structure.number, b_elements) | (lateral > radius_A)), distance <= radius_A
     position = structure.position_A.copy()
     if kind == "amorphous_patch":
         inside = lateral <= radius_A
@@ -184,7 +185,7 @@ def add_defect(
 def _domain_axes(config: SimulationConfig, rng: np.random.Generator) -> list[NDArray[np.float64]]:
     names = [name for name in (config.scene.first, config.scene.second) if name]
     sign = 1 if rng.random() < 0.5 else -1
-    return [polarization_axis(Direction[name.upper()], depth_sign=sign) for name in names]
+    return [config.crystal.axis(Direction[name.upper()], depth_sign=sign) for name in names]
 
 
 def _centred_grid(rows: int, columns: int) -> NDArray[np.float64]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_polarmap.core.directions import UNDEFINED, Direction
+from napari_polarmap.core.config import Uniform
+from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.simulation.config import SimulationConfig
+from napari_polarmap.simulation.crystal import Crystal
 from napari_polarmap.simulation.multislice import Microscope, sampling_mrad, simulate_patterns
-from napari_polarmap.simulation.structure import NiobateModel, build_niobate, polarization_axis
+from napari_polarmap.simulation.structure import build_structure
 
 INTENSITY_SCALE = 4096.0
 """Patterns are kept as half floats of (fraction of the incident electrons) x this."""
@@ -64,28 +66,48 @@ def draw_microscope(config: SimulationConfig, rng: np.random.Generator) -> Micro
     )
 
 
+def draw_crystal(config: SimulationConfig, lattice_A: float, rng: np.random.Generator) -> Crystal:
+    """Draw the occupation, the displacements along P and the thermal ones of one specimen."""
+    table = config.specimen
+    sodium = table.sodium_fraction.draw(rng)
+    fraction = _draw_by_name(table.fraction, rng) if config.crystal.cif else {"Na": sodium}
+    return config.crystal.changed(
+        lattice_A=lattice_A,
+        fraction=fraction,
+        rms_A=_draw_by_name(table.rms_A, rng),
+        shift_A=_draw_by_name(table.shift_A, rng),
+        bond_shift_A=_draw_by_name(table.bond_shift_A, rng),
+        angled_shift_A=_draw_by_name(table.angled_shift_A, rng),
+    )
+
+
+def _draw_by_name(ranges: dict[str, Uniform], rng: np.random.Generator) -> dict[str, float]:
+    return {name: ranges[name].draw(rng) for name in sorted(ranges)}
+
+
 def simulate_specimen(config: SimulationConfig, index: int) -> SpecimenPatterns:
     """Simulate specimen `index` of a set; the same config and index give the same patterns.
 
-    Axis-like (RM) and diagonal (RU) specimens alternate; the other six directions
-    follow by the symmetry operations of the square when a set is used.
+    Axis-like (RM) and diagonal (RU) specimens alternate where the crystal has both; the
+    other directions follow by the symmetry operations of the square when a set is used.
     """
     rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(index,)))
     table = config.specimen
-    direction = Direction.RU if index % 2 else Direction.RM
+    families = config.crystal.families
+    direction = families[index % len(families)]
     amplitude = table.amplitude.draw(rng)
     if rng.random() < table.unpolarised_fraction.draw(rng):
         amplitude = 0.0
     lattice_A = table.lattice_A.draw(rng)
-    thickness_nm = draw_thicknesses(config, 0.05 * lattice_A, rng)
+    thickness_nm = draw_thicknesses(config, 0.1 * lattice_A / config.crystal.layers, rng)
     microscope = draw_microscope(config, rng)
     phonons = rng.random() >= config.multislice.static_fraction.draw(rng) and config.multislice.phonons > 0
-    axis = polarization_axis(direction, depth_sign=1 if rng.random() < 0.5 else -1)
-    structure = build_niobate(
+    axis = config.crystal.axis(direction, depth_sign=1 if rng.random() < 0.5 else -1)
+    structure = build_structure(
+        draw_crystal(config, lattice_A, rng),
         np.broadcast_to(amplitude * axis, (table.cells, table.cells, 3)),
         thickness_nm=float(thickness_nm[-1]) + 0.1 * lattice_A,
         rng=rng,
-        model=NiobateModel(lattice_A=lattice_A, sodium_fraction=table.sodium_fraction.draw(rng)),
     )
     spread = int(config.probe.spread_cells.draw(rng) + 0.5)
     positions = probe_positions(config.probe.per_cell, spread, table.cells, rng) * lattice_A
