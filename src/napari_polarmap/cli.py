@@ -105,6 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     simulate = command("simulate", commands.run_simulate, "simulate patterns with known polarization")
     simulate.add_argument("config", type=Path, metavar="CONFIG.toml")
     simulate.add_argument("--out", type=Path, required=True, metavar="FILE.h5")
+    simulate.add_argument("--variant", default="", metavar="NAME", help="one of the file's [variants.NAME]")
     simulate.add_argument("--resume", action="store_true", help="go on with an unfinished run of the same file")
     simulate.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one per processor)")
 

@@ -263,6 +263,7 @@ def run_simulate(args: Namespace) -> None:
         path = simulate(
             args.config,
             args.out,
+            variant=args.variant,
             resume=args.resume,
             workers=args.workers,
             progress=lambda done, total: line("simulating", done, total),

@@ -19,7 +19,7 @@ from napari_polarmap.simulation.config import SimulationConfig, load_config
         ("[thickness]\nlow_nm = 30\nhigh_nm = 20", "thickness.high_nm = 20 lies below"),
         ("[microscope]\ntilt_mrad = [3, 1]", "must be a number or a pair"),
         ("[microscope]\ntilt_mrad = true", "must be a number or a pair"),
-        ("[multislice]\ngpts = 96\ncrop_px = 64", "multislice.crop_px = 64 reaches past the simulated angle"),
+        ("[multislice]\ngpts = 90\ncrop_px = 64", "multislice.crop_px = 64 reaches past the simulated angle"),
         ('kind = "movie"', "kind = 'movie' must be one of specimens, scan"),
         ('[scene]\nfirst = "UP"', "scene.first: 'UP' is not a direction"),
         ("specimen = 3", "specimen = 3 must be a table"),
@@ -52,3 +52,52 @@ def test_a_plain_number_is_drawn_as_it_is_and_a_pair_within_its_bounds():
     values = [Uniform(1, 2).draw(rng) for _ in range(100)]
     assert 1 <= min(values) < 1.1
     assert 1.9 < max(values) <= 2
+
+
+VARIANTS = """
+seed = 3
+[scene]
+rows = 8
+[variants.full]
+seed = 4
+[variants.full.scene]
+rows = 16
+"""
+
+
+@pytest.mark.parametrize(("variant", "seed", "rows"), [("", 3, 8), ("full", 4, 16)])
+def test_a_variant_changes_only_what_it_names(tmp_path, variant, seed, rows):
+    path = tmp_path / "set.toml"
+    path.write_text(VARIANTS)
+    config = load_config(path, variant)
+    assert (config.seed, config.scene.rows, config.scene.columns) == (seed, rows, 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "variant", "message"),
+    [
+        (VARIANTS, "half", "no variant 'half'; the file has full"),
+        ("[variants.a.scene]\nrows = 1", "", "scene.rows = 1 must be a whole number from 4"),
+        ("variants = 3", "", "variants must be tables"),
+        ('variant = "x"', "", "no variant 'x'; the file has none"),
+    ],
+)
+def test_a_variant_that_cannot_be_used_is_refused_even_when_not_asked_for(tmp_path, text, variant, message):
+    path = tmp_path / "set.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path, variant)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('kind = "scan"\n[scene]\nthickness_change_nm = 50', "scene.thickness_change_nm = 50 leaves nothing"),
+        ('kind = "scan"\n[scene]\ndefect = "surface_step"\nstep_height_nm = 20', "choose at most 19.6"),
+    ],
+)
+def test_a_scene_that_leaves_no_specimen_is_refused(tmp_path, text, message):
+    path = tmp_path / "set.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)

@@ -134,6 +134,15 @@ def test_specimen_tilt_leaves_the_disk_in_place_and_moves_the_centre_of_mass():
     assert abs(shift[1] - shift[0]) > 0.02
 
 
+def test_each_position_of_a_bent_specimen_has_its_own_tilt():
+    structure = niobate(polarization_axis(1))
+    positions, tilts = np.array([[1.0, 1.0], [2.0, 3.0]]), np.array([[0.0, 2.0], [-1.0, 0.5]])
+    bent = simulate_patterns(structure, positions, [4.0], Microscope(), gpts=GPTS, crop_px=CROP, tilts_mrad=tilts)[0]
+    for index, (row, column) in enumerate(tilts.tolist()):
+        alone = patterns(structure, positions[index : index + 1], Microscope(tilt_mrad=(row, column)))[1, 0]
+        np.testing.assert_allclose(bent[index], alone, rtol=1e-4, atol=1e-9)
+
+
 def test_no_electrons_are_made():
     structure = slab(polarization_axis(1))
     total = simulate_patterns(structure, np.array([[1.0, 1.0]]), [4.0], Microscope(), gpts=GPTS, crop_px=GPTS).sum()

@@ -69,6 +69,34 @@ def test_a_vacancy_column_takes_niobium_away_under_the_mask_only():
     assert (holed.structure.number != NIOBIUM).sum() == (whole.structure.number != NIOBIUM).sum()
 
 
+def test_in_a_closure_structure_the_polarization_runs_around_the_middle_from_head_to_tail():
+    scene = scene_of(rows=40, columns=40, arrangement="closure", first="RU", second="")
+    corners = [scene.label[0, 20], scene.label[20, 0], scene.label[-1, 20], scene.label[20, -1]]
+    assert set(np.unique(scene.label)) == {Direction.RU, Direction.LU, Direction.LD, Direction.RD}
+    middle = scene.positions_A.mean(axis=(0, 1))
+    place = scene.positions_A - middle
+    vector = np.stack([-np.sin(np.deg2rad(scene.angle_deg)), np.cos(np.deg2rad(scene.angle_deg))], axis=-1)
+    # Counter-clockwise on the screen: left of the way from the middle.
+    turning = place[..., 1] * -vector[..., 0] + place[..., 0] * vector[..., 1]
+    assert (turning > -1e-9).all(), corners
+
+
+def test_a_vortex_turns_through_all_eight_directions_and_niobium_with_it():
+    scene = scene_of(rows=60, columns=60, arrangement="vortex", second="", wall_width_A=Uniform(1, 1))
+    assert set(np.unique(scene.label)) == set(range(8))
+    # The specimen of a vortex has a middle, the scan around it too.
+    shift = niobium_shift(scene, scene.positions_A[30, -4])
+    assert -shift[0] > 3 * abs(shift[1])
+    assert scene.label[30, -1] == Direction.MU
+
+
+def test_a_bent_wedge_changes_thickness_and_tilt_from_side_to_side():
+    scene = scene_of(thickness_change_nm=Uniform(6, 6), thickness_change_deg=Uniform(90, 90), bend_mrad=Uniform(2, 2))
+    assert scene.thickness_nm[0, 0] - scene.thickness_nm[-1, 0] == pytest.approx(6)
+    np.testing.assert_allclose(scene.tilt_mrad[0, -1] - scene.tilt_mrad[0, 0], (0, 2), atol=1e-9)
+    assert scene.structure.size_A[2] >= 10 * scene.thickness_nm.max()
+
+
 def test_blocks_cover_the_scan_once():
     seen = np.zeros((CONFIG.scene.rows, CONFIG.scene.columns), int)
     for index in range(n_blocks(CONFIG)):

@@ -58,8 +58,11 @@ def derived(factory: Any) -> Any:
     return field(default_factory=factory, metadata={"derived": True})
 
 
-def load_table(kind: type[Table], path: str | Path) -> Table:
+def load_table(kind: type[Table], path: str | Path, variant: str = "") -> Table:
     """Read a TOML file into the dataclass `kind`.
+
+    Tables below ``[variants.NAME]`` hold keys that differ in a variant of that name;
+    `variant`, or the file's own ``variant = "NAME"``, chooses it. All are checked.
 
     Raises
     ------
@@ -74,9 +77,24 @@ def load_table(kind: type[Table], path: str | Path) -> Table:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not a readable TOML file ({error})") from None
     try:
-        return parse_table(kind, table)
+        variants, own = table.pop("variants", {}), table.pop("variant", "")
+        if not (isinstance(variants, dict) and all(isinstance(changes, dict) for changes in variants.values())):
+            raise ConfigError("variants must be tables [variants.NAME]")
+        chosen = variant or own
+        if chosen and chosen not in variants:
+            raise ConfigError(f"no variant {chosen!r}; the file has {', '.join(sorted(variants)) or 'none'}")
+        parsed = {name: parse_table(kind, _merged(table, changes)) for name, changes in variants.items()}
+        return parsed[chosen] if chosen else parse_table(kind, table)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    out = dict(table)
+    for key, value in changes.items():
+        known = out.get(key, {})
+        out[key] = _merged(known, value) if isinstance(value, dict) and isinstance(known, dict) else value
+    return out
 
 
 def parse_table(kind: type[Table], table: dict[str, Any], prefix: str = "") -> Table:

@@ -40,6 +40,7 @@ def simulate(
     config_path: str | Path,
     out: str | Path,
     *,
+    variant: str = "",
     resume: bool = False,
     workers: int | None = None,
     progress: ReportProgress = lambda done, total: None,
@@ -54,6 +55,8 @@ def simulate(
         TOML file, see `SimulationConfig`.
     out : path
         File to write.
+    variant : str
+        Name of a variant that the file describes.
     resume : bool
         Go on with the pieces of an earlier, unfinished run of the same configuration.
     workers : int, optional
@@ -66,7 +69,7 @@ def simulate(
     ConfigError
         If the configuration cannot be used, or pieces of another one lie beside `out`.
     """
-    config, out = load_config(config_path), Path(out)
+    config, out = load_config(config_path, variant), Path(out)
     if not out.parent.is_dir():
         raise ConfigError(f"{out.parent}: no such folder to write {out.name} into")
     folder = out.with_name(out.name + ".pieces")
@@ -192,6 +195,10 @@ def _join_scan(config: SimulationConfig, pieces: list[Path], out: Path) -> None:
         | {"rotation_deg": camera.rotation_deg + scene.crystal_angle_deg},
         label=scene.label,
         defect=scene.defect,
+        extra={
+            f"truth/{name}": np.asarray(getattr(scene, name), np.float32)
+            for name in ("angle_deg", "thickness_nm", "tilt_mrad")
+        },
     )
 
 
@@ -200,7 +207,7 @@ def _scan_attrs(scene: Scene) -> dict[str, Any]:
         "voltage_kV": scene.microscope.voltage_kV,
         "convergence_mrad": scene.microscope.convergence_mrad,
         "scan_step_A": scene.step_A,
-        "thickness_nm": scene.thickness_nm,
+        "thickness_nm": float(scene.thickness_nm.mean()),
         "material": MATERIAL,
         "zone_axis": ZONE_AXIS,
         "crystal_angle_deg": scene.crystal_angle_deg,

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from napari_polarmap.core.config import ConfigError, Uniform, by_name, choice, derived, load_table, number, whole
 from napari_polarmap.core.directions import parse_direction
+from napari_polarmap.simulation.arrangement import arrange
 from napari_polarmap.simulation.crystal import Crystal, niobate
+from napari_polarmap.simulation.defects import DEFECTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,20 +83,30 @@ class ProbeTable:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneTable:
-    """A scan over a specimen with domains and defects."""
+    """A scan over a specimen with domains and defects.
+
+    The thickness grows by `thickness_change_nm`, and the specimen bends by
+    `bend_mrad`, from one side of the scan to the other, both in the direction given.
+    """
 
     rows: int = whole(64, 4, 4096)
     columns: int = whole(64, 4, 4096)
     step_A: Uniform = number(0.5, 0.02, 20.0)
     scan_rotation_deg: Uniform = number(0.0, -180.0, 180.0)
+    arrangement: str = choice("wall", "wall", "closure", "vortex")
     first: str = "RM"
     second: str = ""
     wall_deg: Uniform = number(90.0, -180.0, 180.0)
     wall_width_A: Uniform = number(4.0, 0.0, 100.0)
-    defect: str = choice("none", "none", "vacancy_column", "amorphous_patch", "antiphase_fault")
+    thickness_change_nm: Uniform = number(0.0, -100.0, 100.0)
+    thickness_change_deg: Uniform = number(0.0, -180.0, 180.0)
+    bend_mrad: Uniform = number(0.0, -20.0, 20.0)
+    bend_deg: Uniform = number(0.0, -180.0, 180.0)
+    defect: str = choice("none", "none", *DEFECTS)
     defect_radius_A: Uniform = number(3.0, 0.5, 200.0)
     defect_row: Uniform = number(0.5, 0.0, 1.0)
     defect_column: Uniform = number(0.5, 0.0, 1.0)
+    step_height_nm: Uniform = number(2.0, 0.2, 50.0)
 
     def __post_init__(self) -> None:
         for key in ("first", "second"):
@@ -146,24 +158,44 @@ class SimulationConfig:
                 f"thickness.high_nm = {self.thickness.high_nm.high:g} lies below "
                 f"thickness.low_nm = {self.thickness.low_nm.high:g}; it must not"
             )
-        if self.multislice.crop_px > self.multislice.gpts // 2:
+        if self.multislice.crop_px > 2 * self.multislice.gpts // 3:
             raise ConfigError(
                 f"multislice.crop_px = {self.multislice.crop_px} reaches past the simulated angle; "
-                f"with gpts = {self.multislice.gpts} at most {self.multislice.gpts // 2}"
+                f"with gpts = {self.multislice.gpts} at most {2 * self.multislice.gpts // 3}"
             )
+        if self.kind == "scan":
+            self._check_scene()
         if self.kind == "specimens" and self.probe.spread_cells.high > self.specimen.cells:
             raise ConfigError(
                 f"probe.spread_cells = {self.probe.spread_cells.high:g} is wider than specimen.cells = "
                 f"{self.specimen.cells}; choose at most {self.specimen.cells}"
             )
 
+    def _check_scene(self) -> None:
+        try:
+            arrange(self.scene.arrangement, crystal=self.crystal, first=self.scene.first, second=self.scene.second)
+        except ValueError as error:
+            raise ConfigError(f"scene.first, scene.second: {error}") from None
+        thinnest = self.thickness.low_nm.low
+        change = max(abs(self.scene.thickness_change_nm.low), abs(self.scene.thickness_change_nm.high)) / 2
+        if thinnest - change < 0.4:
+            raise ConfigError(
+                f"scene.thickness_change_nm = {2 * change:g} leaves nothing of thickness.low_nm = {thinnest:g}; "
+                f"choose at most {max(0.0, 2 * (thinnest - 0.4)):g}"
+            )
+        if self.scene.defect == "surface_step" and self.scene.step_height_nm.high > thinnest - change - 0.4:
+            raise ConfigError(
+                f"scene.step_height_nm = {self.scene.step_height_nm.high:g} is more than the specimen holds; "
+                f"choose at most {thinnest - change - 0.4:g}"
+            )
 
-def load_config(path: str | Path) -> SimulationConfig:
-    """Read and check a configuration file.
+
+def load_config(path: str | Path, variant: str = "") -> SimulationConfig:
+    """Read and check a configuration file, or one of the variants it describes.
 
     Raises
     ------
     ConfigError
         Naming the file, the key and what fits.
     """
-    return load_table(SimulationConfig, path)
+    return load_table(SimulationConfig, path, variant)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -126,6 +126,7 @@ def simulate_patterns(
     gpts: int = 192,
     crop_px: int = 64,
     rng: np.random.Generator | None = None,
+    tilts_mrad: NDArray[np.float64] | None = None,
     max_batch: int = 16,
     device: str = "cpu",
 ) -> NDArray[np.float32]:
@@ -147,6 +148,8 @@ def simulate_patterns(
     rng : numpy Generator, optional
         Draws frozen phonons, a new configuration for each batch of probes; without
         it the atoms rest.
+    tilts_mrad : ndarray, shape (n, 2), optional
+        Specimen tilt at each position, where the specimen is bent; else the microscope's.
     max_batch : int
         Probes propagated together.
     device : str
@@ -175,6 +178,13 @@ def simulate_patterns(
                 layers = torch.from_numpy(sigma * potential).to(device)
             probes = _probe_waves(positions_A[first : first + max_batch], size, gpts, microscope)
             waves = torch.from_numpy(probes).to(device)
+            if tilts_mrad is not None:
+                tilted = [
+                    replace(microscope, tilt_mrad=(float(row), float(column)))
+                    for row, column in tilts_mrad[first : first + max_batch]
+                ]
+                steps = np.stack([_propagator(size, gpts, structure.layer_A, each) for each in tilted])
+                step = torch.from_numpy(steps).to(device)
             for index, layer in enumerate(layers):
                 transmission = torch.fft.ifft2(torch.fft.fft2(torch.polar(torch.ones_like(layer), layer)) * bandlimit)
                 spectrum = torch.fft.fft2(waves * transmission) * step
