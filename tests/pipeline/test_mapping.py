@@ -68,7 +68,15 @@ def test_provenance_says_what_is_needed_to_repeat_the_run(corner, classifier, re
         "title": classifier.info.title,
         "sha256": classifier.info.sha256,
     }
-    assert record["parameters"] == {"pool": "auto", "center": "plane", "crop_px": None, "fdr": 0.05}
+    assert record["parameters"] == {
+        "pool": "auto",
+        "center": "plane",
+        "crop_px": None,
+        "fdr": 0.05,
+        "lattice_px": None,
+        "radius_px": None,
+    }
+    assert record["measured"]["lattice_source"] == "found"
     assert record["measured"]["mrad_per_px"] == pytest.approx(1.2)
     assert record["input"]["shape"] == list(corner.shape)
     assert {"python", "numpy", "torch"} <= record["versions"].keys()
@@ -158,7 +166,21 @@ def test_a_reference_of_another_shape_is_refused(corner, classifier):
         map_polarization(corner, classifier, reference=np.zeros((3, 3), np.uint8))
 
 
-@pytest.mark.parametrize("options", [{"pool": "all"}, {"center": "x"}, {"fdr": 2}, {"crop_px": 1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pool": "all"},
+        {"center": "x"},
+        {"fdr": 2},
+        {"crop_px": 1},
+        {"lattice_px": (0, 8, 0, 4)},
+        {"lattice_px": (0, 8, 8)},
+        {"lattice_px": (0, 1, 1, 0)},
+        {"lattice_px": (0, np.nan, 8, 0)},
+        {"radius_px": 0.5},
+        {"radius_px": np.inf},
+    ],
+)
 def test_wrong_options_are_refused_when_they_are_made(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         MapParams(**options)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,15 @@ class Lattice:
         Seen in the images; otherwise nominal or not known.
     reason : str
         One sentence why a lattice is not resolved.
+    source : {"found", "given", "nominal", "unknown"}
+        Seen in the images, given by the user, from the scan step, or none.
     """
 
     vectors_px: NDArray[np.float64]
     strength: float = 0.0
     resolved: bool = True
     reason: str = ""
+    source: Literal["found", "given", "nominal", "unknown"] = "found"
 
     @property
     def known(self) -> bool:
@@ -60,6 +63,12 @@ class Lattice:
     def cell_area_px(self) -> float:
         """Scan positions in a cell."""
         return float(abs(np.linalg.det(self.vectors_px)))
+
+    @property
+    def told(self) -> str:
+        """The vectors in words."""
+        first, second = (f"({y:.2f}, {x:.2f})" for y, x in self.vectors_px)
+        return f"vectors (y, x) of {first} and {second} scan positions"
 
     def coordinates(self, shape: tuple[int, int]) -> NDArray[np.float64]:
         """Return the position in cells, shape (scan_y, scan_x, 2), counted from scan position (0, 0)."""
@@ -91,10 +100,40 @@ def lattice_from_step(scan_step_A: float, lattice_A: float = 3.98, angle_deg: fl
     for name, value in (("scan_step_A", scan_step_A), ("lattice_A", lattice_A)):
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"{name} is {value}; it must be a positive number of angstroms")
-    period, angle = lattice_A / scan_step_A, np.deg2rad(angle_deg)
-    cos, sin = period * np.cos(angle), period * np.sin(angle)
+    vectors = np.reshape(square_vectors(lattice_A / scan_step_A, angle_deg), (2, 2))
     reason = "the lattice is nominal, from the scan step; it was not measured"
-    return Lattice(vectors_px=np.array([[0.0 - sin, cos], [cos, sin]]), resolved=False, reason=reason)
+    return Lattice(vectors_px=vectors, resolved=False, reason=reason, source="nominal")
+
+
+def lattice_from_vectors(values: Sequence[float]) -> Lattice:
+    """Return the lattice of two given vectors ``(y1, x1, y2, x2)`` in scan positions.
+
+    Kept as given, so that a user may also choose a larger cell than the smallest.
+
+    Raises
+    ------
+    ValueError
+        If they are not four finite numbers, or do not span a cell.
+    """
+    vectors = np.asarray(values, dtype=np.float64)
+    if vectors.shape != (4,) or not np.isfinite(vectors).all() or abs(np.linalg.det(vectors.reshape(2, 2))) < 1e-9:
+        raise ValueError(f"lattice vectors {list(values)} px: four numbers y1 x1 y2 x2 that span a cell are needed")
+    return Lattice(vectors_px=vectors.reshape(2, 2), source="given")
+
+
+def square_vectors(period_px: float, angle_deg: float = 0.0) -> tuple[float, float, float, float]:
+    """Return the vectors ``(y1, x1, y2, x2)`` of a square lattice.
+
+    Parameters
+    ----------
+    period_px : float
+        Edge of the cell in scan positions.
+    angle_deg : float
+        First vector against increasing columns, counter-clockwise on the screen.
+    """
+    angle = np.deg2rad(angle_deg)
+    cos, sin = float(period_px * np.cos(angle)), float(period_px * np.sin(angle))
+    return 0.0 - sin, cos, cos, sin
 
 
 def find_lattice(images: NDArray[np.number], expected_period_px: float | None = None) -> Lattice:
@@ -154,7 +193,7 @@ def find_lattice(images: NDArray[np.number], expected_period_px: float | None = 
 
 
 def _unresolved(reason: str) -> Lattice:
-    return Lattice(vectors_px=np.full((2, 2), np.nan), resolved=False, reason=reason)
+    return Lattice(vectors_px=np.full((2, 2), np.nan), resolved=False, reason=reason, source="unknown")
 
 
 def _prepare(image: NDArray[np.float64]) -> NDArray[np.float64]:

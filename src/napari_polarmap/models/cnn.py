@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ N_OUTPUTS: Final = N_DIRECTIONS + 1
 
 N_NUISANCE: Final = 3
 """Tilt (row, column) [mrad] and thickness, learnt beside the direction and not used in the map."""
+
+_ALIKE: Final = 0.01
 
 
 class PolarizationCNN(nn.Module):
@@ -38,6 +41,7 @@ class PolarizationCNN(nn.Module):
 
     def __init__(self, width: int = 32, hidden: int = 256, grid_px: int = 64, dropout: float = 0.2) -> None:
         super().__init__()
+        self.grid_px = grid_px
         # Four neighbouring pixels become channels: the interference fringes are
         # several pixels wide, and the network is four times faster.
         steps: list[nn.Module] = [nn.PixelUnshuffle(2)]
@@ -58,8 +62,29 @@ class PolarizationCNN(nn.Module):
 
     def forward(self, patterns: torch.Tensor) -> torch.Tensor:
         """Return 9 log-odds and 3 nuisance values for patterns of shape (n, grid_px, grid_px)."""
-        out: torch.Tensor = self.head(self.dense(self.steps(even_and_odd(patterns))))
+        seen = even_and_odd(patterns).to(next(self.steps.parameters()).dtype)
+        out: torch.Tensor = self.head(self.dense(self.steps(seen).float()))
         return out
+
+
+def quickened(network: PolarizationCNN) -> PolarizationCNN:
+    """Return the network as it answers quickest on this processor.
+
+    Its convolutions run in bfloat16 on processors with instructions for it, two to three times as
+    fast, where the probabilities of a few patterns stay within 0.01.
+    """
+    network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    abilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    if not abilities.get("avx512_bf16"):
+        return network
+    short = copy.deepcopy(network)
+    short.steps.bfloat16()
+    y, x = np.mgrid[: network.grid_px, : network.grid_px] - (network.grid_px - 1) / 2
+    disk = (np.hypot(y, x) < network.grid_px / 3) * np.random.default_rng(0).uniform(0.95, 1.05, (8, *y.shape))
+    patterns = torch.from_numpy(disk.astype(np.float32))
+    with torch.inference_mode():
+        exact, other = (candidate(patterns)[:, :N_OUTPUTS].softmax(1) for candidate in (network, short))
+    return short if float((exact - other).abs().max()) < _ALIKE else network
 
 
 class CNNPredictor:
@@ -109,7 +134,7 @@ def build(arrays: dict[str, NDArray[Any]], options: dict[str, Any]) -> CNNPredic
             if key.startswith(prefix)
         }
         network.load_state_dict(state)
-        networks[pooled] = network.eval()
+        networks[pooled] = quickened(network)
     temperature = options.get("temperature", {})
     return CNNPredictor(
         networks, {False: float(temperature.get("single", 1)), True: float(temperature.get("pooled", 1))}

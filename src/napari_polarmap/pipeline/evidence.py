@@ -2,190 +2,256 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import N_DIRECTIONS
 from napari_polarmap.core.domains import log_softmax
-from napari_polarmap.core.pooling import Window, cell_window, centre_grid, pooling_matrix, round_window
-from napari_polarmap.core.preprocessing import read_patterns, resample_patterns
-from napari_polarmap.models.registry import Classifier
-from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers
-from napari_polarmap.pipeline.parameters import MapParams
+from napari_polarmap.core.pooling import Pool, centre_axes, pooling_matrix
+from napari_polarmap.pipeline.frame import Frame
+from napari_polarmap.pipeline.inspection import Progress
+from napari_polarmap.pipeline.windows import WindowPlan
 
-_WINDOWS_CELLS: Final = (1, 2, 3, 4, 6, 8, 12)
-_LEAST_ELECTRONS: Final = 2e5
-"""Below this a window says nothing (the odd part drowns in counting noise)."""
-_AMPLE_ELECTRONS: Final = 2e7
-"""Above this a larger window says no more."""
-_TILE_BYTES: Final = 256 * 2**20
-_FALLBACK_RADIUS_A: Final = 6.0
+TILE_BYTES: Final = 192 * 2**20
+BLOCK_BYTES: Final = 32 * 2**20
+_SINGLES: Final = 512
+_POOLED: Final = 128
+_LEAST_TILE: Final = 8
 
-
-class Frame:
-    """Everything that takes a block of the scan to patterns on the classifier's grid."""
-
-    def __init__(self, scan: Scan4D, classifier: Classifier, inspection: Inspection, params: MapParams) -> None:
-        self.scan, self.classifier, self.inspection, self.params = scan, classifier, inspection, params
-        self.centers = disk_centers(inspection, params.center)
-        self.crystal_angle_deg = scan.calibration.crystal_angle_deg
-        self._coverage = self._covered()
-
-    def patterns(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Return the patterns of a block, crystal axes along the array axes, shape (n, grid, grid)."""
-        raw, _, _ = read_patterns(self.scan, rows, columns)
-        centers = self.centers[rows, columns].reshape(-1, 2)
-        grid = self._to_grid(raw.reshape(-1, *self.scan.detector_shape), centers)
-        covered: NDArray[np.float32] = grid * self._coverage
-        return covered
-
-    def _to_grid(self, patterns: NDArray[np.float32], centers: NDArray[np.float64]) -> NDArray[np.float32]:
-        info, calibration = self.classifier.info, self.scan.calibration
-        return resample_patterns(
-            patterns,
-            centers,
-            mrad_per_px=self.inspection.mrad_per_px,
-            size_px=info.grid_px,
-            grid_mrad=info.grid_mrad,
-            rotation_deg=calibration.rotation_deg - self.crystal_angle_deg,
-            flip=calibration.flip,
-        )
-
-    def _covered(self) -> NDArray[np.float32]:
-        """Where the detector sees both a pixel of the grid and the one opposite.
-
-        A pixel whose counterpart is missing would make a false odd part.
-        """
-        height, width = self.scan.detector_shape
-        seen = np.ones((1, height, width), np.float32)
-        center = np.asarray(self.inspection.disk.center_px)
-        if self.params.crop_px is not None:
-            y, x = np.mgrid[:height, :width]
-            half = self.params.crop_px / 2
-            seen[0] = (np.abs(y - center[0]) <= half) & (np.abs(x - center[1]) <= half)
-        # Counts per solid angle are kept, so a whole pixel of the grid holds this many of the detector's.
-        whole = (self.classifier.info.grid_mrad / self.inspection.mrad_per_px) ** 2
-        grid = self._to_grid(seen, center)[0] >= 0.99 * whole
-        both: NDArray[np.bool_] = grid & grid[::-1, ::-1]
-        return both.astype(np.float32)
-
-
-def choose_windows(scan: Scan4D, inspection: Inspection, params: MapParams) -> list[Window]:
-    """Return the windows to try, smallest first: whole cells, as many as the dose asks for."""
-    if params.pool == "none" and min(scan.scan_shape) < 2:
-        return []
-    lattice, notes = inspection.lattice, inspection.notes
-    if not lattice.known or lattice.cell_area_px < 4:
-        step = scan.calibration.scan_step_A
-        radius = max(2.0, _FALLBACK_RADIUS_A / step) if step else 4.0
-        window = round_window(min(radius, (min(scan.scan_shape) - 1) / 2))
-        notes.append(f"Without a lattice, patterns are pooled over {radius:.1f} positions around; it cannot cancel.")
-        return [window] if min(scan.scan_shape) >= 3 else []
-    sizes = (1,) if params.pool == "cell" else _WINDOWS_CELLS
-    per_position = float(np.median(inspection.statistics.total))
-    counted = scan.dtype.kind in "ui"
-    windows: list[Window] = []
-    for cells in sizes:
-        window = cell_window(lattice.vectors_px, cells)
-        if any(edge > length for edge, length in zip(window.weights.shape, scan.scan_shape, strict=True)):
-            break
-        electrons = window.effective_positions * per_position if counted else _AMPLE_ELECTRONS
-        if windows and electrons > _AMPLE_ELECTRONS and len(windows) > 2:
-            break
-        if electrons >= _LEAST_ELECTRONS or cells == 1:
-            windows.append(window)
-    if not windows:
-        notes.append("The scan is smaller than one unit cell; only single patterns were classified.")
-    return windows
+Block = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What the classifier says: log-probabilities of the 8 directions and "none" at every position.
 
-    `single` and `embedding` are of single patterns, `pooled` of each of the `windows`.
+    `single` and `embedding` are of single patterns, `pooled` of each of the `pools`, smallest first.
     """
 
     single: NDArray[np.float32]
     embedding: NDArray[np.float32]
-    windows: list[Window]
+    pools: list[Pool]
     pooled: list[NDArray[np.float32]]
 
 
-def classify(frame: Frame, windows: list[Window]) -> Generator[Progress, None, Evidence]:
-    """Classify tile by tile; a tile reads as far beyond its edge as the largest window reaches."""
-    scan_y, scan_x = frame.scan.scan_shape
-    grid_bytes = 4 * frame.classifier.info.grid_px**2
-    reach = np.max([(0, 0), *(window.half for window in windows)], axis=0)
-    edge = max(16, int(np.sqrt(_TILE_BYTES / grid_bytes)) - 2 * int(reach.max()))
-    single = np.full((scan_y, scan_x, N_DIRECTIONS + 1), np.nan, np.float32)
-    width = frame.classifier.embed(np.zeros((1, *(frame.classifier.info.grid_px,) * 2), np.float32)).shape[1]
-    embedding = np.full((scan_y, scan_x, width), np.nan, np.float32)
-    strides = [max(1, round(max(1.0, np.sqrt(window.effective_positions)) / 4)) for window in windows]
-    centres = [centre_grid((scan_y, scan_x), window, stride) for window, stride in zip(windows, strides, strict=True)]
-    coarse = [np.full((len(rows), len(columns), N_DIRECTIONS + 1), np.nan, np.float32) for rows, columns in centres]
-    done, total = 0, scan_y * scan_x
-    for top in range(0, scan_y, edge):
-        for left in range(0, scan_x, edge):
-            inner = (slice(top, min(top + edge, scan_y)), slice(left, min(left + edge, scan_x)))
-            outer = tuple(
-                slice(max(0, part.start - int(half)), min(length, part.stop + int(half)))
-                for part, half, length in zip(inner, reach, (scan_y, scan_x), strict=True)
-            )
-            patterns = frame.patterns(*outer)
-            yield Progress("classifying", done, total)
-            shape = (outer[0].stop - outer[0].start, outer[1].stop - outer[1].start)
-            own = np.zeros(shape, bool)
-            own[
-                inner[0].start - outer[0].start : inner[0].stop - outer[0].start,
-                inner[1].start - outer[1].start : inner[1].stop - outer[1].start,
-            ] = True
-            mine = patterns[own.ravel()]
-            answers, embedded = [], []
-            for first in range(0, len(mine), 512):
-                part = mine[first : first + 512]
-                answers.append(_log_probability(frame.classifier, part, pooled=False))
-                embedded.append(frame.classifier.embed(part))
-                yield Progress("classifying", done + first // 2, total)
-            single[inner] = np.concatenate(answers).reshape(*single[inner].shape)
-            embedding[inner] = np.concatenate(embedded).reshape(*embedding[inner].shape)
-            for window, (rows, columns), out in zip(windows, centres, coarse, strict=True):
-                pick_y = np.flatnonzero((rows >= inner[0].start) & (rows < inner[0].stop))
-                pick_x = np.flatnonzero((columns >= inner[1].start) & (columns < inner[1].stop))
-                if not (len(pick_y) and len(pick_x)):
-                    continue
-                matrix = pooling_matrix(shape, rows[pick_y] - outer[0].start, columns[pick_x] - outer[1].start, window)
-                flat = np.maximum(matrix @ patterns.reshape(len(patterns), -1), 0)
-                pooled = flat.reshape(-1, *patterns.shape[1:])
-                answers = []
-                for first in range(0, len(pooled), 128):
-                    answers.append(_log_probability(frame.classifier, pooled[first : first + 128], pooled=True))
-                    yield Progress("classifying", done + len(mine) // 2, total)
-                out[np.ix_(pick_y, pick_x)] = np.concatenate(answers).reshape(len(pick_y), len(pick_x), -1)
-            done += len(mine)
-            yield Progress("classifying", done, total)
-    pooled_maps = [_everywhere(out, place, (scan_y, scan_x)) for out, place in zip(coarse, centres, strict=True)]
-    return Evidence(single, embedding, windows, pooled_maps)
+@dataclass(frozen=True)
+class Tile:
+    """A part of the scan whose cell averages are held at once.
+
+    Attributes
+    ----------
+    own : (slice, slice)
+        Scan positions that it answers for.
+    read : (slice, slice)
+        Scan positions that its windows reach.
+    nodes : (slice, slice)
+        Base windows that its windows are made of, in steps of the grid.
+    centred : (slice, slice)
+        Base windows in whose place it evaluates windows.
+    """
+
+    own: Block
+    read: Block
+    nodes: Block
+    centred: Block
 
 
-def _log_probability(classifier: Classifier, patterns: NDArray[np.float32], *, pooled: bool) -> NDArray[np.float32]:
-    answer = classifier.predict(patterns, pooled=pooled)
+class _Answers:
+    """What is said of one window size, at its centres."""
+
+    def __init__(self, plan: WindowPlan, pool: Pool) -> None:
+        self.pool, self.grid = pool, plan.grid
+        self.axes = centre_axes(plan.grid, pool)
+        self.log_probability = np.full((*map(len, self.axes), N_DIRECTIONS + 1), np.nan, np.float32)
+
+    def of(self, tile: Tile) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the indices of the centres that lie in a tile."""
+        rows, columns = (
+            np.flatnonzero((at >= part.start) & (at < part.stop))
+            for at, part in zip(self.axes, tile.centred, strict=True)
+        )
+        return rows, columns
+
+    def everywhere(self, scan_shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Interpolate from the centres to every position; beyond the last centre its window is used."""
+        places = [
+            np.interp(np.arange(length), at[index], np.arange(len(index)))
+            for length, at, index in zip(scan_shape, self.grid.axes, self.axes, strict=True)
+        ]
+        place = np.stack(np.meshgrid(*places, indexing="ij"))
+        channels = [
+            ndimage.map_coordinates(channel, place, order=1) for channel in np.moveaxis(self.log_probability, -1, 0)
+        ]
+        return log_softmax(np.stack(channels, axis=-1))
+
+
+def classify(
+    frame: Frame, plan: WindowPlan | None, *, singles: bool = True, tile_bytes: int = TILE_BYTES
+) -> Generator[Progress, None, Evidence]:
+    """Classify tile by tile.
+
+    Patterns are read in blocks of at most 32 MiB and added to the averages over one cell, of which a tile
+    holds at most `tile_bytes`; larger windows are sums of these. So memory does not grow with the scan but
+    for the maps themselves. A tile reads as far beyond its edge as its largest window reaches; no pattern
+    is classified twice.
+
+    Parameters
+    ----------
+    frame : Frame
+    plan : WindowPlan, optional
+        Windows to evaluate; without, single patterns only.
+    singles : bool
+        Classify single patterns too; else their part of the evidence stays NaN.
+    tile_bytes : int
+        Bound of the averages held at once.
+    """
+    scan_shape, edge = frame.scan.scan_shape, frame.classifier.info.grid_px
+    block_count = max(1, BLOCK_BYTES // (4 * max(edge**2, int(np.prod(frame.scan.detector_shape)))))
+    answers = [_Answers(plan, pool) for pool in plan.pools] if plan else []
+    single = np.full((*scan_shape, N_DIRECTIONS + 1), np.nan, np.float32)
+    width = frame.classifier.embed(np.zeros((1, edge, edge), np.float32)).shape[1]
+    embedding = np.full((*scan_shape, width), np.nan, np.float32)
+    done, total = 0, scan_shape[0] * scan_shape[1]
+    for tile in tiles(scan_shape, plan, tile_bytes // (4 * edge**2)):
+        averages = np.zeros((*_shape(tile.nodes), edge**2), np.float32)
+        for block in _blocks(tile.read, block_count):
+            patterns = frame.patterns(*block)
+            yield Progress("classifying", done, total)
+            if plan is not None:
+                _add(averages, patterns, plan, tile, block)
+            if not singles:
+                continue
+            rows, columns = _inside(tile.own, block)
+            mine = np.ravel_multi_index((rows, columns), _shape(block))
+            for first in range(0, len(mine), _SINGLES):
+                some = slice(first, first + _SINGLES)
+                place = rows[some] + block[0].start, columns[some] + block[1].start
+                single[place] = log_probability(frame, patterns[mine[some]])
+                embedding[place] = frame.classifier.embed(patterns[mine[some]])
+                done += len(place[0])
+                yield Progress("classifying", done, total)
+        for answer in answers:
+            for _ in _ask(frame, averages, answer, tile):
+                yield Progress("classifying", done, total)
+    return Evidence(
+        single, embedding, plan.pools if plan else [], [answer.everywhere(scan_shape) for answer in answers]
+    )
+
+
+def tiles(scan_shape: tuple[int, int], plan: WindowPlan | None, most_nodes: int) -> list[Tile]:
+    """Return the tiles of a scan, each of at most `most_nodes` base windows where windows allow it."""
+    whole = slice(0, scan_shape[0]), slice(0, scan_shape[1])
+    if plan is None:
+        return [Tile(whole, whole, (slice(0, 0), slice(0, 0)), (slice(0, 0), slice(0, 0)))]
+    reach = np.max([pool.half for pool in plan.pools], axis=0)
+    count_y, count_x = plan.grid.shape
+    outer_x = min(count_x, max(int(np.sqrt(most_nodes)), most_nodes // count_y))
+    outer_y = min(count_y, most_nodes // outer_x)
+    axes = [
+        _parts(axis, count, int(half), outer, scan_shape, plan)
+        for axis, (count, half, outer) in enumerate(zip(plan.grid.shape, reach, (outer_y, outer_x), strict=True))
+    ]
+    return [Tile(*zip(down, across, strict=True)) for down in axes[0] for across in axes[1]]
+
+
+def _parts(
+    axis: int, count: int, reach: int, outer: int, scan_shape: tuple[int, int], plan: WindowPlan
+) -> list[tuple[slice, slice, slice, slice]]:
+    """Return the parts of one axis: own, read, nodes, centred."""
+    grid, half, length = plan.grid, plan.base.half[axis], scan_shape[axis]
+    start, step = grid.start[axis], grid.step[axis]
+    inner = count if outer >= count else max(_LEAST_TILE, outer - 2 * reach)
+    edges = [*range(0, count, inner), count]
+    found = []
+    for first, last in pairwise(edges):
+        low, high = max(0, first - reach), min(count, last + reach)
+        own = slice(
+            0 if first == 0 else start + first * step - step // 2,
+            length if last == count else start + last * step - step // 2,
+        )
+        read = slice(min(own.start, start + low * step - half), max(own.stop, start + (high - 1) * step + half + 1))
+        found.append((own, read, slice(low, high), slice(first, last)))
+    return found
+
+
+def _shape(block: Block) -> tuple[int, int]:
+    return block[0].stop - block[0].start, block[1].stop - block[1].start
+
+
+def _blocks(area: Block, most: int) -> Iterator[Block]:
+    """Yield whole rows of an area, or parts of one, of at most `most` positions."""
+    height, width = _shape(area)
+    columns = min(width, most)
+    rows = max(1, most // width)
+    for row in range(area[0].start, area[0].start + height, rows):
+        for column in range(area[1].start, area[1].start + width, columns):
+            yield slice(row, min(row + rows, area[0].stop)), slice(column, min(column + columns, area[1].stop))
+
+
+def _inside(area: Block, block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows and columns, counted in the block, of its positions inside an area."""
+    rows, columns = (
+        np.arange(max(part.start, all_.start), min(part.stop, all_.stop)) - part.start
+        for part, all_ in zip(block, area, strict=True)
+    )
+    grid = np.meshgrid(rows, columns, indexing="ij")
+    return grid[0].ravel(), grid[1].ravel()
+
+
+def _add(
+    averages: NDArray[np.float32], patterns: NDArray[np.float32], plan: WindowPlan, tile: Tile, block: Block
+) -> None:
+    """Add the patterns of a block to the cell averages of a tile."""
+    touched, centres = [], []
+    for axis in range(2):
+        at = plan.grid.axes[axis][tile.nodes[axis]] - block[axis].start
+        half = plan.base.half[axis]
+        near = np.flatnonzero((at >= -half) & (at < _shape(block)[axis] + half))
+        if len(near) == 0:
+            return
+        touched.append(slice(int(near[0]), int(near[-1]) + 1))
+        centres.append(at[near])
+    matrix = pooling_matrix(_shape(block), centres[0], centres[1], plan.base.weights)
+    added = matrix @ patterns.reshape(len(patterns), -1)
+    averages[touched[0], touched[1]] += added.reshape(len(centres[0]), len(centres[1]), -1)
+
+
+def _ask(frame: Frame, averages: NDArray[np.float32], answer: _Answers, tile: Tile) -> Iterator[None]:
+    """Classify the windows of one size centred in a tile."""
+    rows, columns = answer.of(tile)
+    shift = [at[pick] - part.start for at, pick, part in zip(answer.axes, (rows, columns), tile.nodes, strict=True)]
+    matrix = pooling_matrix(averages.shape[:2], shift[0], shift[1], answer.pool.weights)
+    place = [grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij")]
+    edge = frame.classifier.info.grid_px
+    for first in range(0, matrix.shape[0], _POOLED):
+        some = slice(first, first + _POOLED)
+        pooled = np.maximum(matrix[some] @ averages.reshape(-1, edge**2), 0).reshape(-1, edge, edge)
+        answer.log_probability[place[0][some], place[1][some]] = log_probability(
+            frame, pooled, positions=answer.pool.effective_positions
+        )
+        yield
+
+
+def log_probability(
+    frame: Frame, patterns: NDArray[np.float32], *, positions: float | None = None
+) -> NDArray[np.float32]:
+    """Return log-probabilities of directions and "none", shape (n, 9).
+
+    Parameters
+    ----------
+    frame : Frame
+    patterns : ndarray, shape (n, grid_px, grid_px)
+    positions : float, optional
+        Equally weighted positions behind each average; single patterns when not given.
+    """
+    electrons = patterns.sum(axis=(1, 2)) * (positions or 1.0) if frame.counted else None
+    answer = frame.classifier.predict(patterns, pooled=positions is not None, electrons=electrons)
     informed = answer.informed[:, None].astype(np.float64)
     together = np.concatenate([answer.probability * informed, 1 - informed], axis=1)
     return np.asarray(np.log(np.maximum(together, 1e-9)), dtype=np.float32)
-
-
-def _everywhere(
-    coarse: NDArray[np.float32], centres: tuple[NDArray[np.int64], NDArray[np.int64]], shape: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Interpolate from window centres to every position; beyond the last centre its window is used."""
-    axes = [np.interp(np.arange(n), at, np.arange(len(at))) for n, at in zip(shape, centres, strict=True)]
-    places = np.stack(np.meshgrid(*axes, indexing="ij"))
-    channels = [ndimage.map_coordinates(channel, places, order=1) for channel in np.moveaxis(coarse, -1, 0)]
-    return log_softmax(np.stack(channels, axis=-1))

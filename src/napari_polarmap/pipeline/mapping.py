@@ -16,14 +16,15 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
 from napari_polarmap.core.domains import domains, smallest_sure
 from napari_polarmap.core.irregularity import irregularity
-from napari_polarmap.core.pooling import Window
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.io.source import describe_source
 from napari_polarmap.models.registry import Classifier
-from napari_polarmap.pipeline.evidence import Evidence, Frame, choose_windows, classify
+from napari_polarmap.pipeline.evidence import Evidence, classify
+from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspect_scan, inspection_steps
 from napari_polarmap.pipeline.parameters import MapParams
 from napari_polarmap.pipeline.review import with_reference
+from napari_polarmap.pipeline.windows import WindowPlan, plan_windows
 
 __all__ = [
     "Inspection",
@@ -45,10 +46,11 @@ def map_polarization(
     params: MapParams | None = None,
     *,
     reference: int | NDArray[np.uint8] | None = None,
+    inspection: Inspection | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> PolarizationMap:
     """Run `map_steps` to its end."""
-    steps = map_steps(scan, classifier, params, reference=reference)
+    steps = map_steps(scan, classifier, params, reference=reference, inspection=inspection)
     while True:
         try:
             step = next(steps)
@@ -65,6 +67,7 @@ def map_steps(
     params: MapParams | None = None,
     *,
     reference: int | NDArray[np.uint8] | None = None,
+    inspection: Inspection | None = None,
 ) -> Generator[Progress, None, PolarizationMap]:
     """Map a scan step by step, so that a caller can show progress and stop between steps.
 
@@ -75,6 +78,9 @@ def map_steps(
     params : MapParams, optional
     reference : int or ndarray of uint8, shape (scan_y, scan_x), optional
         The class, or map of classes, that `misclassified` compares with.
+    inspection : Inspection, optional
+        Of this scan with its present calibration, where there is one already; saves two
+        passes over the file.
 
     Yields
     ------
@@ -92,12 +98,13 @@ def map_steps(
     """
     params = params or MapParams()
     _check(scan, params, reference)
-    inspection = yield from inspection_steps(scan)
+    if inspection is None:
+        inspection = yield from inspection_steps(scan)
     frame = Frame(scan, classifier, inspection, params)
-    windows = choose_windows(scan, inspection, params)
-    evidence = yield from classify(frame, windows)
+    plan, notes = plan_windows(scan, inspection, params)
+    evidence = yield from classify(frame, plan)
     yield Progress("finding domains and irregular places", 0, 1)
-    return with_reference(_assemble(frame, evidence), reference)
+    return with_reference(_assemble(frame, plan, evidence, notes), reference)
 
 
 def _check(scan: Scan4D, params: MapParams, reference: int | NDArray[np.uint8] | None) -> None:
@@ -111,19 +118,19 @@ def _check(scan: Scan4D, params: MapParams, reference: int | NDArray[np.uint8] |
         raise ValueError(f"the reference has shape {reference.shape}; the scan has {scan.scan_shape}")
 
 
-def _assemble(frame: Frame, evidence: Evidence) -> PolarizationMap:
+def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: list[str]) -> PolarizationMap:
     scan, params, statistics = frame.scan, frame.params, frame.inspection.statistics
-    windows, single, pooled = evidence.windows, evidence.single, evidence.pooled
-    lattice = frame.inspection.lattice
+    single, pooled = evidence.single, evidence.pooled
+    lattice = plan.lattice if plan else frame.inspection.lattice
     empty = ~(statistics.total > 0)
-    if pooled:
-        best, window_cells = smallest_sure(pooled, [window.cells for window in windows])
-        domain, _ = domains(best, lattice.period_px if lattice.known else 2.0 * windows[0].half[0])
+    if plan:
+        best, window_cells = smallest_sure(pooled, [pool.cells for pool in plan.pools])
+        domain, _ = domains(best, plan.width_px)
         chosen = {"none": single, "cell": pooled[0], "auto": best}[params.pool]
     else:
         chosen, window_cells = single, np.zeros(scan.scan_shape, np.float32)
     direction, probability, confidence = _decide(chosen, empty)
-    if not pooled:
+    if not plan:
         domain = np.where(confidence >= _UNDEFINED_BELOW, direction, UNDEFINED).astype(np.uint8)
     domain = np.where(empty, UNDEFINED, domain).astype(np.uint8)
 
@@ -148,7 +155,7 @@ def _assemble(frame: Frame, evidence: Evidence) -> PolarizationMap:
         domain=domain,
         virtual_image=statistics.bright.astype(np.float32),
         window_cells=window_cells,
-        provenance=_provenance(frame, windows),
+        provenance=_provenance(frame, plan, notes),
     )
 
 
@@ -174,9 +181,9 @@ def _turn_classes(classes: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
     return np.where(classes == UNDEFINED, UNDEFINED, turned).astype(np.uint8)
 
 
-def _provenance(frame: Frame, windows: list[Window]) -> dict[str, Any]:
+def _provenance(frame: Frame, plan: WindowPlan | None, notes: list[str]) -> dict[str, Any]:
     inspection, info = frame.inspection, frame.classifier.info
-    lattice = inspection.lattice
+    lattice = plan.lattice if plan else inspection.lattice
     return {
         "input": describe_source(frame.scan),
         "calibration": asdict(frame.scan.calibration),
@@ -188,9 +195,11 @@ def _provenance(frame: Frame, windows: list[Window]) -> dict[str, Any]:
             "mrad_per_px": float(inspection.mrad_per_px),
             "lattice_vectors_px": lattice.vectors_px.tolist() if lattice.known else None,
             "lattice_resolved": lattice.resolved,
-            "windows_cells": [window.cells for window in windows],
+            "lattice_source": lattice.source,
+            "windows_cells": [pool.cells for pool in plan.pools] if plan else [],
+            "window_radius_px": float(plan.base.half[0]) if plan and not plan.pools[0].cells else None,
         },
-        "notes": list(inspection.notes),
+        "notes": [*inspection.notes, *notes],
         "versions": {"python": platform.python_version(), **_versions()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

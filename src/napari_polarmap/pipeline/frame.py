@@ -1,0 +1,62 @@
+"""From blocks of a scan to patterns on a classifier's grid."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.preprocessing import read_patterns, resample_patterns
+from napari_polarmap.models.registry import Classifier
+from napari_polarmap.pipeline.inspection import Inspection, disk_centers
+from napari_polarmap.pipeline.parameters import MapParams
+
+
+class Frame:
+    """Everything that takes a block of the scan to patterns on the classifier's grid."""
+
+    def __init__(self, scan: Scan4D, classifier: Classifier, inspection: Inspection, params: MapParams) -> None:
+        self.scan, self.classifier, self.inspection, self.params = scan, classifier, inspection, params
+        self.centers = disk_centers(inspection, params.center)
+        self.crystal_angle_deg = scan.calibration.crystal_angle_deg
+        self.counted = scan.dtype.kind in "ui"
+        """The patterns are counts, of electrons as far as known."""
+        self._coverage = self._covered()
+
+    def patterns(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Return the patterns of a block, crystal axes along the array axes, shape (n, grid, grid)."""
+        raw, _, _ = read_patterns(self.scan, rows, columns)
+        centers = self.centers[rows, columns].reshape(-1, 2)
+        grid = self._to_grid(raw.reshape(-1, *self.scan.detector_shape), centers)
+        covered: NDArray[np.float32] = grid * self._coverage
+        return covered
+
+    def _to_grid(self, patterns: NDArray[np.float32], centers: NDArray[np.float64]) -> NDArray[np.float32]:
+        info, calibration = self.classifier.info, self.scan.calibration
+        return resample_patterns(
+            patterns,
+            centers,
+            mrad_per_px=self.inspection.mrad_per_px,
+            size_px=info.grid_px,
+            grid_mrad=info.grid_mrad,
+            rotation_deg=calibration.rotation_deg - self.crystal_angle_deg,
+            flip=calibration.flip,
+        )
+
+    def _covered(self) -> NDArray[np.float32]:
+        """Where the detector sees both a pixel of the grid and the one opposite.
+
+        A pixel whose counterpart is missing would make a false odd part.
+        """
+        height, width = self.scan.detector_shape
+        seen = np.ones((1, height, width), np.float32)
+        center = np.asarray(self.inspection.disk.center_px)
+        if self.params.crop_px is not None:
+            y, x = np.mgrid[:height, :width]
+            half = self.params.crop_px / 2
+            seen[0] = (np.abs(y - center[0]) <= half) & (np.abs(x - center[1]) <= half)
+        # Counts per solid angle are kept, so a whole pixel of the grid holds this many of the detector's.
+        whole = (self.classifier.info.grid_mrad / self.inspection.mrad_per_px) ** 2
+        grid = self._to_grid(seen, center)[0] >= 0.99 * whole
+        both: NDArray[np.bool_] = grid & grid[::-1, ::-1]
+        return both.astype(np.float32)
