@@ -70,7 +70,7 @@ def trained(folder: Path, data_file: Path, network: str, name: str = "tiny") -> 
     return out
 
 
-@pytest.mark.parametrize("network", ["cnn", "pca_knn"])
+@pytest.mark.parametrize("network", ["cnn", "pca_knn", "template"])
 def test_a_trained_model_tells_directions_of_specimens_it_has_not_seen(tmp_path, data_file, network):
     info = read_info(trained(tmp_path, data_file, network))
     assert info.scores["accuracy_pooled_exact"] >= 0.75
@@ -79,7 +79,7 @@ def test_a_trained_model_tells_directions_of_specimens_it_has_not_seen(tmp_path,
     assert "set.h5" in info.training_set
 
 
-@pytest.mark.parametrize("network", ["cnn", "pca_knn"])
+@pytest.mark.parametrize("network", ["cnn", "pca_knn", "template"])
 def test_training_twice_gives_the_same_answers(tmp_path, data_file, network):
     patterns = np.random.default_rng(1).random((5, 64, 64), dtype=np.float32)
     answers = [

@@ -17,6 +17,7 @@ from napari_polarmap.models.weights import ModelFileError, ModelInfo, read_array
 MODELS: Final[dict[str, str]] = {
     "cnn": "napari_polarmap.models.cnn:build",
     "pca_knn": "napari_polarmap.models.pca_knn:build",
+    "template": "napari_polarmap.models.template:build",
 }
 """Networks by name: ``build(arrays, options) -> Predictor``."""
 

@@ -113,6 +113,11 @@ def augment(
     )
 
 
+def blur(images: NDArray[np.floating], sigma_px: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Blur each image by a Gaussian with a width of its own [px]."""
+    return np.asarray(_blur(torch.from_numpy(np.ascontiguousarray(images, np.float32)), sigma_px).numpy())
+
+
 def _blur(images: torch.Tensor, sigma_px: NDArray[np.float64]) -> torch.Tensor:
     """Gaussian blur with a width of its own for each image."""
     radius = max(1, int(np.ceil(3 * sigma_px.max())))

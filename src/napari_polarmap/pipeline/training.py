@@ -21,6 +21,7 @@ from napari_polarmap.models.registry import Classifier, build_predictor
 from napari_polarmap.models.weights import ModelInfo, save_model
 from napari_polarmap.pipeline.augmentation import Augmentation, augment, to_grid
 from napari_polarmap.pipeline.evaluation import held_out_scores
+from napari_polarmap.pipeline.template_training import TemplateOptions, fit_templates
 from napari_polarmap.pipeline.training_data import NONE, TrainingData, load_training_data
 
 ReportEpoch = Callable[[str, int, int, dict[str, float]], None]
@@ -36,7 +37,7 @@ class TrainConfig:
 
     name: str = "my-model"
     title: str = ""
-    network: str = choice("cnn", "cnn", "pca_knn")
+    network: str = choice("cnn", "cnn", "pca_knn", "template")
     licence: str = "GPL-3.0-or-later"
     description: str = ""
     seed: int = whole(0, 0, 2**31)
@@ -93,8 +94,7 @@ def train(
     if data.pooled.shape[1:] != (GRID_PX, GRID_PX):
         raise ConfigError(f"training patterns are {data.pooled.shape[1:]} px; {GRID_PX} x {GRID_PX} fits")
     rows = data.split(config.seed)
-    fit = _fit_cnn if config.network == "cnn" else _fit_knn
-    arrays, options = fit(config, data, rows, progress)
+    arrays, options = _FITS[config.network](config, data, rows, progress)
     info = _describe(config, data, options)
     scores = held_out_scores(Classifier(info, build_predictor(config.network, arrays, options)), data, rows["test"])
     info = _describe(config, data, options, scores)
@@ -289,3 +289,15 @@ def _fit_knn(
         arrays |= {f"{name}.{key}": value for key, value in table.items()}
         progress("principal components", step + 1, 2, {})
     return arrays, {"neighbours": config.neighbours}
+
+
+def _fit_template(
+    config: TrainConfig, data: TrainingData, rows: dict[str, NDArray[np.int64]], progress: ReportEpoch
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    options = TemplateOptions()
+    arrays = fit_templates(data, rows["train"], config.augmentation, options, grid_mrad=GRID_MRAD, seed=config.seed)
+    progress("templates", 1, 1, {})
+    return arrays, {}
+
+
+_FITS: Final = {"cnn": _fit_cnn, "pca_knn": _fit_knn, "template": _fit_template}

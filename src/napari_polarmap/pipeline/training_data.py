@@ -35,6 +35,9 @@ class TrainingData:
         Rows of one specimen share it; splits never cut a specimen.
     thickness_nm, mrad_per_px, convergence_mrad : ndarray, shape (rows,)
     tilt_mrad : ndarray, shape (rows, 2)
+    amplitude : ndarray, shape (rows,)
+        Displacement relative to the nominal one; 0 for an unpolarised specimen, 1 where the file
+        does not tell.
     intensity_scale : float
         What fractions of the incident electrons were multiplied by.
     sources : list of dict
@@ -49,6 +52,7 @@ class TrainingData:
     mrad_per_px: NDArray[np.float64]
     convergence_mrad: NDArray[np.float64]
     tilt_mrad: NDArray[np.float64]
+    amplitude: NDArray[np.float64]
     intensity_scale: float
     sources: list[dict[str, Any]]
 
@@ -86,7 +90,7 @@ def load_training_data(paths: list[Path], *, singles: int = 4, seed: int = 0) ->
     for part in parts[1:]:
         if part.pooled.shape[1:] != first.pooled.shape[1:] or part.intensity_scale != first.intensity_scale:
             raise ScanFileError(f"{part.sources[0]['file']}: patterns differ in size or scale from the first set")
-    names = ("pooled", "singles", "label", "specimen", "thickness_nm", "mrad_per_px", "convergence_mrad", "tilt_mrad")
+    names = ("pooled", "singles", "label", "specimen", *_FACTS[1:4], "tilt_mrad", "amplitude")
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return TrainingData(**joined, intensity_scale=first.intensity_scale, sources=[p.sources[0] for p in parts])
 
@@ -114,6 +118,7 @@ def _load(path: Path, singles: int, rng: np.random.Generator, offset: int) -> Tr
                 chosen[row] = patterns[rng.choice(positions, kept, replace=False)]
         label = file["label"][:, 0].astype(np.int64)
         facts = {name: np.asarray(file[f"specimen/{name}"][()], np.float64) for name in _FACTS}
+        amplitude = file["specimen/amplitude"][()] if "specimen/amplitude" in file else np.ones(rows)
         return TrainingData(
             pooled=pooled,
             singles=chosen,
@@ -123,6 +128,7 @@ def _load(path: Path, singles: int, rng: np.random.Generator, offset: int) -> Tr
             mrad_per_px=facts["mrad_per_px"],
             convergence_mrad=facts["convergence_mrad"],
             tilt_mrad=np.column_stack([facts["tilt_row_mrad"], facts["tilt_column_mrad"]]),
+            amplitude=np.where(label == UNDEFINED, 0.0, amplitude),
             intensity_scale=float(data.attrs.get("intensity_scale", 1.0)),
             sources=[
                 {
