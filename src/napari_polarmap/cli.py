@@ -114,6 +114,12 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, nargs="+", required=True, metavar="FILE.h5")
     train.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors")
 
+    calibrate = command("calibrate", commands.run_calibrate, "calibrate the probabilities of a classifier anew")
+    calibrate.add_argument("model", type=Path, metavar="MODEL.safetensors")
+    calibrate.add_argument("--data", type=Path, nargs="+", required=True, metavar="FILE.h5", help="its training set")
+    calibrate.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors")
+    calibrate.add_argument("--seed", type=int, metavar="N", help="of the training run, where the file does not say")
+
     evaluate = command("evaluate", commands.run_evaluate, "score a classifier on files with known truth")
     evaluate.add_argument("files", type=Path, nargs="+", metavar="FILE")
     evaluate.add_argument("--model", metavar="NAME", help="name or .safetensors file (default: the recommended one)")

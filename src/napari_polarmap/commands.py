@@ -297,6 +297,18 @@ def run_train(args: Namespace) -> None:
     say("\n".join(f"  {name.replace('_', ' ')} {value:g}" for name, value in info.scores.items()))
 
 
+def run_calibrate(args: Namespace) -> None:
+    """Calibrate one classifier."""
+    _check_output(args.out, *args.data)
+    from napari_polarmap.pipeline.calibrating import calibrate_file
+
+    with ProgressLine() as line:
+        report = lambda stage, done, total: line(f"calibrating, {stage}", done, total)  # noqa: E731
+        info = calibrate_file(args.model, args.data, args.out, seed=args.seed, report=report)
+    say(f"wrote {args.out}: {info.name}")
+    say("\n".join(f"  {name.replace('_', ' ')} {value:g}" for name, value in info.scores.items()))
+
+
 def run_evaluate(args: Namespace) -> None:
     """Score a classifier."""
     for path in args.files:

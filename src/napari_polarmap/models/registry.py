@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_data_path
 
-from napari_polarmap.models.weights import ModelFileError, ModelInfo, read_arrays, read_info
+from napari_polarmap.models.calibration import Calibration, prediction_sets
+from napari_polarmap.models.familiarity import Familiarity, electrons_seen
+from napari_polarmap.models.weights import ModelFileError, ModelInfo, read_arrays, read_familiarity, read_info
 
 MODELS: Final[dict[str, str]] = {
     "cnn": "napari_polarmap.models.cnn:build",
@@ -21,12 +23,7 @@ MODELS: Final[dict[str, str]] = {
 }
 """Networks by name: ``build(arrays, options) -> Predictor``."""
 
-_NONE_ODDS: Final = 3.0
-"""How much more "none" counts than a training set with 12 % unpolarised specimens makes it.
-
-On validation specimens the CNN then calls about 0.8 of the unpolarised averages undefined and keeps 0.94 of the
-polarised ones; unweighted it is 0.6 and 0.97. Inventing a polarization is the worse error.
-"""
+_UNCALIBRATED: Final = Calibration()
 
 BUNDLED: Final = Path(__file__).with_name("weights")
 
@@ -40,11 +37,15 @@ class Prediction:
     probability : ndarray of float32, shape (n, 8)
         Of each direction, given that there is one; sums to 1.
     informed : ndarray of float32, shape (n,)
-        Probability that the pattern shows a polarization at all.
+        Probability that the pattern shows a polarization at all; low also where it is
+        like nothing the classifier was trained on.
+    electrons : ndarray of float64, shape (n,), optional
+        Electrons behind the pattern, as the calibration took them.
     """
 
     probability: NDArray[np.float32]
     informed: NDArray[np.float32]
+    electrons: NDArray[np.float64] | None = None
 
 
 class Predictor(Protocol):
@@ -61,10 +62,22 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained model with its description."""
+    """A trained model with its description.
+
+    Attributes
+    ----------
+    info : ModelInfo
+    predictor : Predictor
+    calibration : dict of bool to Calibration
+        For averages over cells (True) and single patterns (False).
+    familiarity : Familiarity, optional
+        What averages over cells of the training set look like.
+    """
 
     info: ModelInfo
     predictor: Predictor
+    calibration: dict[bool, Calibration] = field(default_factory=dict)
+    familiarity: Familiarity | None = None
 
     def predict(
         self, patterns: NDArray[np.floating], *, pooled: bool, electrons: NDArray[np.floating] | float | None = None
@@ -92,17 +105,41 @@ class Classifier:
         ValueError
             If the patterns do not lie on the classifier's grid, or `electrons` does not fit them.
         """
-        _electrons(electrons, len(patterns))
-        logits = self.predictor.predict_logits(self._checked(patterns), pooled=pooled).astype(np.float64)
-        logits -= logits.max(axis=1, keepdims=True)
-        weight = np.exp(logits)
-        weight[:, -1] *= _NONE_ODDS
-        directions = weight[:, :-1]
+        patterns = self._checked(patterns)
+        behind = np.fmin(electrons_seen(patterns), _electrons(electrons, len(patterns)))
+        logits = self.predictor.predict_logits(patterns, pooled=pooled)
+        probability, informed = self.calibration.get(pooled, _UNCALIBRATED).apply(logits, behind)
         # A pattern without counts says nothing.
-        lit = patterns.reshape(len(patterns), -1).sum(axis=1) > 0
-        informed = directions.sum(axis=1) / weight.sum(axis=1) * lit
-        probability = directions / directions.sum(axis=1, keepdims=True)
-        return Prediction(probability.astype(np.float32), informed.astype(np.float32))
+        informed = informed * (patterns.reshape(len(patterns), -1).sum(axis=1) > 0)
+        if pooled and self.familiarity is not None:
+            informed = informed * self.familiarity(patterns)
+        return Prediction(probability.astype(np.float32), informed.astype(np.float32), behind)
+
+    def prediction_sets(self, answer: Prediction, *, pooled: bool, level: float = 0.9) -> NDArray[np.uint16]:
+        """Return the directions that the truth is among with probability `level`, as bits.
+
+        Parameters
+        ----------
+        answer : Prediction
+            From `predict`.
+        pooled : bool
+            As for `predict`.
+        level : float
+            One of `calibration.LEVELS`.
+
+        Returns
+        -------
+        sets : ndarray of uint16, shape (n,)
+            Bit 0 to 7 for the classes, bit 8 for "none".
+
+        Raises
+        ------
+        ValueError
+            If the classifier has no sets of this level.
+        """
+        electrons = np.full(len(answer.informed), np.inf) if answer.electrons is None else answer.electrons
+        least = self.calibration.get(pooled, _UNCALIBRATED).least_probabilities(electrons, level)
+        return prediction_sets(answer.probability, answer.informed, least)
 
     def embed(self, patterns: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return what the classifier makes of each single pattern, shape (n, k).
@@ -185,9 +222,21 @@ def load_classifier(name_or_path: str | Path) -> Classifier:
     if info.network not in MODELS:
         raise ModelFileError(f"{info.path}: network {info.network!r} is not one of {', '.join(MODELS)}")
     try:
-        return Classifier(info, build_predictor(info.network, read_arrays(str(info.path)), info.options))
+        predictor = build_predictor(info.network, read_arrays(str(info.path)), info.options)
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise ModelFileError(f"{info.path}: the arrays do not fit the network {info.network!r} ({error})") from None
+    try:
+        return Classifier(info, predictor, *_read_calibration(info, read_familiarity(str(info.path))))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ModelFileError(f"{info.path}: its calibration cannot be used ({error})") from None
+
+
+def _read_calibration(
+    info: ModelInfo, known: dict[str, NDArray[Any]]
+) -> tuple[dict[bool, Calibration], Familiarity | None]:
+    names = {"pooled": True, "single": False}
+    calibration = {names[name]: Calibration.from_dict(record) for name, record in info.calibration.items()}
+    return calibration, Familiarity.from_arrays(known) if known else None
 
 
 def build_predictor(network: str, arrays: dict[str, NDArray[Any]], options: dict[str, Any]) -> Predictor:

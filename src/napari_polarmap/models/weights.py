@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 FORMAT: Final = "napari-polarmap model"
 MAX_BYTES: Final = 2**30
+FAMILIARITY_PREFIX: Final = "familiarity."
 _REQUIRED: Final = ("name", "title", "network", "grid_px", "grid_mrad", "licence")
 
 
@@ -45,6 +46,11 @@ class ModelInfo:
         What `build` of the network needs besides the arrays.
     scores : dict of str to float
         Held-out figures, as measured.
+    calibration : dict
+        How probabilities follow from log-odds, see `calibration.Calibration`; empty in
+        files that were never calibrated.
+    seed : int, optional
+        Of the split of the training set into training, validation and test specimens.
     training_set, licence, description : str
     recommended : bool
         The default of the command line and the window.
@@ -67,6 +73,8 @@ class ModelInfo:
     grid_mrad: float = 1.05
     options: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
     training_set: str = ""
     licence: str = ""
     description: str = ""
@@ -125,6 +133,19 @@ def read_info(path: str | Path) -> ModelInfo:
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a model file."""
+    """Read the arrays of a model's network."""
+    return {key: array for key, array in _every_array(path).items() if not key.startswith(FAMILIARITY_PREFIX)}
+
+
+def read_familiarity(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays that say what a model's training patterns look like; empty in files never calibrated."""
+    return {
+        key.removeprefix(FAMILIARITY_PREFIX): array
+        for key, array in _every_array(path).items()
+        if key.startswith(FAMILIARITY_PREFIX)
+    }
+
+
+def _every_array(path: str | Path) -> dict[str, NDArray[Any]]:
     with safe_open(path, framework="numpy") as file:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping

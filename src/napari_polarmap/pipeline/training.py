@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from napari_polarmap.core.config import ConfigError, Uniform, choice, load_table, number, whole
-from napari_polarmap.core.directions import N_DIRECTIONS
-from napari_polarmap.core.symmetry import OPERATIONS, SquareOperation
+from napari_polarmap.core.symmetry import OPERATIONS
 from napari_polarmap.models import pca_knn
 from napari_polarmap.models.cnn import N_OUTPUTS, PolarizationCNN
 from napari_polarmap.models.registry import Classifier, build_predictor
-from napari_polarmap.models.weights import ModelInfo, save_model
+from napari_polarmap.models.weights import ModelInfo
 from napari_polarmap.pipeline.augmentation import Augmentation, augment, to_grid
+from napari_polarmap.pipeline.calibrating import calibrate, save_calibrated, training_set_name
 from napari_polarmap.pipeline.evaluation import held_out_scores
 from napari_polarmap.pipeline.template_training import TemplateOptions, fit_templates
-from napari_polarmap.pipeline.training_data import NONE, TrainingData, load_training_data
+from napari_polarmap.pipeline.training_data import TrainingData, load_training_data, turn_labels
 
 ReportEpoch = Callable[[str, int, int, dict[str, float]], None]
 GRID_PX: Final = 64
@@ -95,20 +95,20 @@ def train(
         raise ConfigError(f"training patterns are {data.pooled.shape[1:]} px; {GRID_PX} x {GRID_PX} fits")
     rows = data.split(config.seed)
     arrays, options = _FITS[config.network](config, data, rows, progress)
-    info = _describe(config, data, options)
-    scores = held_out_scores(Classifier(info, build_predictor(config.network, arrays, options)), data, rows["test"])
-    info = _describe(config, data, options, scores)
-    save_model(out, info, arrays)
-    return info
+    raw = Classifier(_describe(config, data, options), build_predictor(config.network, arrays, options))
+
+    def report(stage: str, done: int, total: int) -> None:
+        progress(f"calibrating, {stage}", done, total, {})
+
+    classifier = calibrate(raw, data, rows, seed=config.seed, report=report)
+    scores = held_out_scores(classifier, data, rows["test"])
+    return save_calibrated(out, replace(classifier, info=replace(classifier.info, scores=scores)), arrays)
 
 
-def _describe(
-    config: TrainConfig, data: TrainingData, options: dict[str, Any], scores: dict[str, float] | None = None
-) -> ModelInfo:
+def _describe(config: TrainConfig, data: TrainingData, options: dict[str, Any]) -> ModelInfo:
     def span(values: NDArray[np.float64]) -> tuple[float, float]:
         return round(float(values.min()), 2), round(float(values.max()), 2)
 
-    sources = "; ".join(f"{s['specimens']} specimens of {s['file']} ({s['config_sha256'][:12]})" for s in data.sources)
     return ModelInfo(
         name=config.name,
         title=config.title or config.name,
@@ -121,8 +121,8 @@ def _describe(
         grid_px=GRID_PX,
         grid_mrad=GRID_MRAD,
         options=options,
-        scores=scores or {},
-        training_set=sources,
+        training_set="; ".join(map(training_set_name, data.sources)),
+        seed=config.seed,
         licence=config.licence,
         description=config.description,
         recommended=bool(config.recommended),
@@ -155,15 +155,13 @@ def _fit_cnn(
     config: TrainConfig, data: TrainingData, rows: dict[str, NDArray[np.int64]], progress: ReportEpoch
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     arrays: dict[str, NDArray[Any]] = {}
-    options: dict[str, Any] = {"architecture": {}, "temperature": {}}
     for pooled, name in ((True, "pooled"), (False, "single")):
-        network, temperature = _train_network(config, data, rows, progress, pooled=pooled)
+        network = _train_network(config, data, rows, progress, pooled=pooled)
         for key, value in network.state_dict().items():
             array = value.numpy()
             halved = array.dtype == np.float32 and array.ndim > 1
             arrays[f"{name}.{key}"] = array.astype(np.float16) if halved else array
-        options["temperature"][name] = temperature
-    return arrays, options
+    return arrays, {"architecture": {}}
 
 
 def _train_network(
@@ -173,7 +171,7 @@ def _train_network(
     progress: ReportEpoch,
     *,
     pooled: bool,
-) -> tuple[PolarizationCNN, float]:
+) -> PolarizationCNN:
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     options = _options(config, pooled=pooled)
@@ -203,8 +201,7 @@ def _train_network(
             schedule.step()
             total += loss.item()
         progress(stage, epoch + 1, epochs, {"loss": total / steps})
-    network.eval()
-    return network, _temperature(network, data, rows["validation"], options, rng, pooled=pooled)
+    return network.eval()
 
 
 def _batch(
@@ -228,37 +225,6 @@ def _batch(
         tilt[turned] = operation.vectors(tilt[turned])
     nuisance = np.column_stack([tilt / 2, np.log(data.thickness_nm[row] / 25)])
     return torch.from_numpy(patterns), torch.from_numpy(label), torch.from_numpy(nuisance).float()
-
-
-def turn_labels(operation: SquareOperation, label: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Apply an operation to training labels, where 8 is "none"."""
-    return np.where(label == NONE, NONE, operation.classes(np.minimum(label, N_DIRECTIONS - 1)))
-
-
-def _temperature(
-    network: PolarizationCNN,
-    data: TrainingData,
-    rows: NDArray[np.int64],
-    options: Augmentation,
-    rng: np.random.Generator,
-    *,
-    pooled: bool,
-) -> float:
-    """Return the divisor of the log-odds under which validation specimens are most likely."""
-    predictor = build_predictor(
-        "cnn", {f"{p}.{k}": v.numpy() for p in ("single", "pooled") for k, v in network.state_dict().items()}, {}
-    )
-    samples = _samples(data, rows, pooled=pooled)
-    logits, labels = [], []
-    for start in range(0, len(samples.row), 256):
-        chosen = np.arange(start, min(start + 256, len(samples.row)))
-        patterns, label, _ = _batch(samples, chosen, data, options, rng)
-        logits.append(torch.from_numpy(predictor.predict_logits(patterns.numpy(), pooled=pooled)))
-        labels.append(label)
-    joined, truth = torch.cat(logits), torch.cat(labels)
-    candidates = np.geomspace(0.3, 5, 60)
-    losses = [float(functional.cross_entropy(joined / float(t), truth)) for t in candidates]
-    return round(float(candidates[int(np.argmin(losses))]), 4)
 
 
 def _fit_knn(

@@ -11,12 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
+from napari_polarmap.core.symmetry import SquareOperation
 from napari_polarmap.io.errors import ScanFileError
 
 NONE: Final = N_DIRECTIONS
 """Class of an unpolarised specimen while training."""
 
 _FACTS: Final = ("specimen", "thickness_nm", "mrad_per_px", "convergence_mrad", "tilt_row_mrad", "tilt_column_mrad")
+
+
+def turn_labels(operation: SquareOperation, label: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Apply an operation to training labels, where 8 is "none"."""
+    return np.where(label == NONE, NONE, operation.classes(np.minimum(label, N_DIRECTIONS - 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +62,7 @@ class TrainingData:
     intensity_scale: float
     sources: list[dict[str, Any]]
 
-    def split(self, seed: int, *, validation: float = 0.1, test: float = 0.15) -> dict[str, NDArray[np.int64]]:
+    def split(self, seed: int, *, validation: float = 0.15, test: float = 0.1) -> dict[str, NDArray[np.int64]]:
         """Return row numbers of ``train``, ``validation`` and ``test``, whole specimens each."""
         specimens = np.random.default_rng(seed).permutation(np.unique(self.specimen))
         n_test, n_validation = (max(1, round(share * len(specimens))) for share in (test, validation))
