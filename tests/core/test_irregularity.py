@@ -109,7 +109,7 @@ def test_a_domain_wall_is_a_narrow_line_between_two_quiet_sides(noise, votes):
     maps = np.where((beyond > 0)[..., None], repeating(square(), 7), repeating(square(), 1))
     found = irregularity(predicted(maps, noise, votes), square())
     assert found.irregular[np.abs(beyond) > 8].mean() < 0.01
-    assert np.median(found.z[np.abs(beyond) < 1]) > 3
+    assert np.median(found.score[np.abs(beyond) < 1]) > 3
 
 
 def test_a_planar_fault_shows_although_both_sides_are_the_same_crystal():

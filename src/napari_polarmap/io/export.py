@@ -17,6 +17,15 @@ from numpy.typing import NDArray
 from napari_polarmap.core.directions import LABELS, UNDEFINED
 from napari_polarmap.io.result import PolarizationMap
 
+_REGION_FIELDS: Final = (
+    "number", "kind", "directions", "positions", "cells", "area_nm2", "centre_px", "peak_px", "peak_score", "p_value",
+    "box_px",
+)  # fmt: skip
+REGION_COLUMNS: Final = (
+    "number", "kind", "directions", "positions", "cells", "area_nm2", "centre_row", "centre_column", "peak_row",
+    "peak_column", "peak_score", "p_value", "first_row", "first_column", "last_row", "last_column",
+)  # fmt: skip
+"""Columns of the table of irregular regions; places in scan positions."""
 _AXES_OF: Final = {"probability": LABELS, "com_px": ("y", "x")}
 
 
@@ -35,7 +44,7 @@ def export_map(
         Made if it is not there; nothing is written outside it.
     formats : sequence of str
         Of `FORMATS`: ``tiff`` (one per map, readable by ImageJ, with the pixel size),
-        ``csv`` (one line per scan position), ``png``, ``svg``, ``pdf`` (the figure),
+        ``csv`` (one line per scan position, and one per irregular region), ``png``, ``svg``, ``pdf`` (the figure),
         ``zarr`` (all maps in one store).
     stem : str
         Beginning of every file name.
@@ -123,7 +132,28 @@ def write_csv(result: PolarizationMap, folder: Path, stem: str) -> list[Path]:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(table)
         writer.writerows(zip(*(_texts(values) for values in table.values()), strict=True))
+    return [path, *_write_regions(result, folder, stem)]
+
+
+def _write_regions(result: PolarizationMap, folder: Path, stem: str) -> list[Path]:
+    """Write one line per irregular region, where the result holds their table."""
+    regions = result.provenance.get("regions")
+    if regions is None:
+        return []
+    path = folder / f"{stem}_regions.csv"
+    with _whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(REGION_COLUMNS)
+        for region in regions:
+            cells = [part for name in _REGION_FIELDS for part in _split(region.get(name))]
+            writer.writerow(
+                ["" if cell is None else f"{cell:.7g}" if isinstance(cell, float) else cell for cell in cells]
+            )
     return [path]
+
+
+def _split(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _texts(values: NDArray[Any]) -> list[str]:

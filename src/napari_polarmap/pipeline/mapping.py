@@ -16,6 +16,7 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
 from napari_polarmap.core.domains import domains, smallest_sure
 from napari_polarmap.core.irregularity import irregularity
+from napari_polarmap.core.preprocessing import ScanStatistics
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.io.source import describe_source
 from napari_polarmap.models.registry import Classifier
@@ -23,7 +24,7 @@ from napari_polarmap.pipeline.evidence import Evidence, classify
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspect_scan, inspection_steps
 from napari_polarmap.pipeline.parameters import MapParams
-from napari_polarmap.pipeline.review import with_reference
+from napari_polarmap.pipeline.review import with_reference, with_regions
 from napari_polarmap.pipeline.windows import WindowPlan, plan_windows
 
 __all__ = [
@@ -104,7 +105,7 @@ def map_steps(
     plan, notes = plan_windows(scan, inspection, params)
     evidence = yield from classify(frame, plan)
     yield Progress("finding domains and irregular places", 0, 1)
-    return with_reference(_assemble(frame, plan, evidence, notes), reference)
+    return with_reference(with_regions(_assemble(frame, plan, evidence, notes)), reference)
 
 
 def _check(scan: Scan4D, params: MapParams, reference: int | NDArray[np.uint8] | None) -> None:
@@ -137,7 +138,7 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
     uneven = irregularity(
         np.where(empty[..., None], np.nan, np.exp(single)),
         lattice if lattice.known else None,
-        embedding=np.where(empty[..., None], np.nan, evidence.embedding),
+        embedding=np.where(empty[..., None], np.nan, _signature(evidence, statistics)),
         fdr=params.fdr,
     )
     turn = round(frame.crystal_angle_deg / 45)
@@ -157,6 +158,12 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
         window_cells=window_cells,
         provenance=_provenance(frame, plan, notes),
     )
+
+
+def _signature(evidence: Evidence, statistics: ScanStatistics) -> NDArray[np.float32]:
+    """Return what repeats with the lattice: the classifier's outputs, counts in and beside the disk, their centre."""
+    counts = np.stack([statistics.bright, statistics.total - statistics.bright], axis=-1)
+    return np.concatenate([evidence.embedding, counts, statistics.com_px], axis=-1).astype(np.float32)
 
 
 def _decide(

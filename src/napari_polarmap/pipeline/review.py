@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.core.irregularity import irregular_at
+from napari_polarmap.core.kinds import Kind
+from napari_polarmap.core.lattice import Lattice
+from napari_polarmap.core.regions import Region, find_regions
 from napari_polarmap.io.result import PolarizationMap
 
 
@@ -21,11 +25,53 @@ def with_fdr(result: PolarizationMap, fdr: float) -> PolarizationMap:
         If `fdr` does not lie between 0 and 1.
     """
     parameters = {**result.provenance.get("parameters", {}), "fdr": fdr}
-    return replace(
-        result,
-        irregular=irregular_at(result.irregularity, fdr),
-        provenance={**result.provenance, "parameters": parameters},
+    return with_regions(
+        replace(
+            result,
+            irregular=irregular_at(result.irregularity, fdr),
+            provenance={**result.provenance, "parameters": parameters},
+        )
     )
+
+
+def lattice_of(result: PolarizationMap) -> Lattice | None:
+    """Return the lattice of the scan that a result was made from; None where it was not known."""
+    vectors = (result.provenance.get("measured") or {}).get("lattice_vectors_px")
+    return None if vectors is None else Lattice(vectors_px=np.asarray(vectors, np.float64))
+
+
+def regions_of(result: PolarizationMap) -> tuple[list[Region], NDArray[np.int32]]:
+    """Return the irregular regions of a map and which one each position belongs to; see `find_regions`."""
+    step_A = (result.provenance.get("calibration") or {}).get("scan_step_A")
+    signal = None
+    if result.virtual_image is not None:
+        signal = np.stack([result.virtual_image, *np.moveaxis(result.com_px, -1, 0)])
+    return find_regions(
+        result.irregular,
+        result.irregularity,
+        result.domain,
+        lattice=lattice_of(result),
+        signal=signal,
+        step_nm=None if step_A is None else step_A / 10,
+    )
+
+
+def with_regions(result: PolarizationMap) -> PolarizationMap:
+    """Return the map with the table of its irregular regions in the provenance, as plain values."""
+    table = [_plain(region) for region in regions_of(result)[0]]
+    return replace(result, provenance={**result.provenance, "regions": table})
+
+
+def _plain(region: Region) -> dict[str, Any]:
+    """Return a region as JSON values; what is not known is None."""
+    return {
+        name: value.value if isinstance(value, Kind) else list(value) if isinstance(value, tuple) else _known(value)
+        for name, value in asdict(region).items()
+    }
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def with_reference(result: PolarizationMap, reference: int | NDArray[np.uint8] | None) -> PolarizationMap:
