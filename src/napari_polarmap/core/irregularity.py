@@ -284,7 +284,7 @@ def _difference(
         noise += square / weight**2
     known = defined & (noise < _UNEVEN * np.nanmin(noise, initial=np.inf))
     squared = ((mean[0] - mean[1]) ** 2).sum(axis=0)
-    return np.where(known, squared / np.where(known, noise, 1), np.nan).astype(np.float64)
+    return np.asarray(np.where(known, squared / np.where(known, noise, 1), np.nan), dtype=np.float64)
 
 
 def _ridge(difference: NDArray[np.float64], normal_px: NDArray[np.float64], offset: float) -> NDArray[np.float64]:
