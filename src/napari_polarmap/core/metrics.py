@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, stats
 
-from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
+from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED, VECTORS_YX
 
 Classes = NDArray[np.integer[Any]]
 
@@ -94,6 +94,55 @@ def expected_calibration_error(
     index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     gap = np.bincount(index, (guess == right) - confidence, minlength=bins)
     return float(np.abs(gap).sum() / right.size)
+
+
+def mean_direction(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the angle of the mean of the eight unit vectors under their probabilities, shape (...) [deg].
+
+    Counter-clockwise on the screen, 0 to 360. NaN where a probability is.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (..., 8)
+
+    Examples
+    --------
+    >>> float(mean_direction(np.array([0.5, 0.5, 0, 0, 0, 0, 0, 0])))
+    22.5
+    """
+    mean = np.asarray(probability, np.float64) @ VECTORS_YX
+    return np.asarray(np.round(np.rad2deg(np.arctan2(-mean[..., 0], mean[..., 1])), 9) % 360, dtype=np.float64)
+
+
+def angular_error(angle_deg: ArrayLike, truth_deg: ArrayLike) -> NDArray[np.float64]:
+    """Return the smaller angle between directions, 0 to 180 [deg].
+
+    Examples
+    --------
+    >>> angular_error([350, 90], [10, 315]).tolist()
+    [20.0, 135.0]
+    """
+    turn = np.asarray(angle_deg, np.float64) - np.asarray(truth_deg, np.float64)
+    return np.asarray(np.abs((turn + 180) % 360 - 180), dtype=np.float64)
+
+
+def set_coverage(sets: NDArray[np.integer[Any]], truth: Classes) -> float:
+    """Return the share of prediction sets that hold the truth; NaN where there is none.
+
+    Parameters
+    ----------
+    sets : ndarray of int
+        Bit 0 to 7 for the classes, bit 8 for "none".
+    truth : ndarray of int, same shape
+        Class, 8 for "none".
+
+    Examples
+    --------
+    >>> set_coverage(np.array([0b11, 0b100]), np.array([1, 0]))
+    0.5
+    """
+    inside = (sets.astype(np.int64) >> truth.astype(np.int64)) & 1
+    return float(inside.mean()) if inside.size else float("nan")
 
 
 def roc_auc(score: ArrayLike, truth: ArrayLike, mask: NDArray[np.bool_] | None = None) -> float:

@@ -17,7 +17,7 @@ from napari_polarmap.models.familiarity import Familiarity, electrons_seen
 from napari_polarmap.models.registry import Classifier, load_classifier
 from napari_polarmap.models.weights import FAMILIARITY_PREFIX, ModelInfo, read_arrays, save_model
 from napari_polarmap.pipeline.augmentation import Augmentation, augment
-from napari_polarmap.pipeline.evaluation import held_out_scores
+from napari_polarmap.pipeline.held_out import held_out_scores
 from napari_polarmap.pipeline.training_data import TrainingData, load_training_data, turn_labels
 
 Report = Callable[[str, int, int], None]

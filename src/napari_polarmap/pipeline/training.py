@@ -20,7 +20,7 @@ from napari_polarmap.models.registry import Classifier, build_predictor
 from napari_polarmap.models.weights import ModelInfo
 from napari_polarmap.pipeline.augmentation import Augmentation, augment, to_grid
 from napari_polarmap.pipeline.calibrating import calibrate, save_calibrated, training_set_name
-from napari_polarmap.pipeline.evaluation import held_out_scores
+from napari_polarmap.pipeline.held_out import held_out_scores
 from napari_polarmap.pipeline.template_training import TemplateOptions, fit_templates
 from napari_polarmap.pipeline.training_data import TrainingData, load_training_data, turn_labels
 
