@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SystemExit as done:  # --help and --version
         return int(done.code or OK)
-    except KeyboardInterrupt:
-        return _fail("interrupted; what had been written before is as it was", INTERRUPTED, debug=debug)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted; what had been written before is as it was", INTERRUPTED, debug=debug)
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from napari_polarmap.core.config import ConfigError, Uniform, by_name, choice, derived, load_table, number, whole
 from napari_polarmap.core.directions import parse_direction
 from napari_polarmap.simulation.arrangement import arrange
 from napari_polarmap.simulation.crystal import Crystal, niobate
 from napari_polarmap.simulation.defects import DEFECTS
+
+SCENE_BOX_CELLS: Final = 6
+"""Edge of the window of specimen around a block of a scan, in unit cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +69,12 @@ class MicroscopeTable:
 
 @dataclass(frozen=True, kw_only=True)
 class MultisliceTable:
-    """Numerics; `phonons` thermal configurations share the probe positions of a specimen between them."""
+    """Numerics; `phonons` thermal configurations share the probe positions of a specimen between them.
 
+    `engine` is the loop over the slices: our own in torch, or abTEM's, slower and alike.
+    """
+
+    engine: str = choice("torch", "torch", "abtem")
     gpts: int = whole(192, 64, 1024)
     crop_px: int = whole(64, 16, 512)
     phonons: int = whole(4, 0, 64)
@@ -119,7 +127,11 @@ class SceneTable:
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorTable:
-    """The camera; zero dose keeps exact intensities."""
+    """The camera; zero dose keeps exact intensities.
+
+    `gain_noise` is the relative spread of the pixels' gain. Dead pixels read nothing; hot
+    ones read ten times the brightest pixel of the mean pattern.
+    """
 
     size_px: int = whole(64, 8, 1024)
     mrad_per_px: Uniform = number(1.05, 0.05, 20.0)
@@ -130,6 +142,8 @@ class DetectorTable:
     offset_column_px: Uniform = number(0.0, -100.0, 100.0)
     rotation_deg: Uniform = number(0.0, -180.0, 180.0)
     gain_noise: Uniform = number(0.0, 0.0, 0.5)
+    dead_fraction: Uniform = number(0.0, 0.0, 0.5)
+    hot_fraction: Uniform = number(0.0, 0.0, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,11 +205,20 @@ class SimulationConfig:
 
 
 def load_config(path: str | Path, variant: str = "") -> SimulationConfig:
-    """Read and check a configuration file, or one of the variants it describes.
+    """Read and check a configuration file, or one of the variants it describes, and the CIF file that it names.
 
     Raises
     ------
     ConfigError
         Naming the file, the key and what fits.
     """
-    return load_table(SimulationConfig, path, variant)
+    from napari_polarmap.simulation.material import check_angles, with_crystal
+
+    path = Path(path)
+    config = load_table(SimulationConfig, path, variant)
+    try:
+        config = with_crystal(config, path)
+        check_angles(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return config

@@ -199,6 +199,13 @@ def atomic_number(symbol: str) -> int:
     return int(atomic_numbers[symbol])
 
 
+def chemical_symbol(number: int) -> str:
+    """Return the symbol of an element."""
+    from ase.data import chemical_symbols
+
+    return str(chemical_symbols[number])
+
+
 def polarization_axis(direction: int, *, depth_sign: int = 1, family: str = "110") -> NDArray[np.float64]:
     """Return the unit vector ``(row, column, depth)`` of P for one of the eight classes.
 

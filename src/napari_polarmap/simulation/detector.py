@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ class Camera:
     offset_px: tuple[float, float]
     rotation_deg: float
     gain_noise: float
+    dead_fraction: float = 0.0
+    hot_fraction: float = 0.0
 
 
 def draw_camera(config: SimulationConfig, rng: np.random.Generator) -> Camera:
@@ -37,6 +40,9 @@ def draw_camera(config: SimulationConfig, rng: np.random.Generator) -> Camera:
         offset_px=(table.offset_row_px.draw(rng), table.offset_column_px.draw(rng)),
         rotation_deg=table.rotation_deg.draw(rng),
         gain_noise=table.gain_noise.draw(rng),
+        # Nothing is drawn for a camera without such pixels: it records what it always did.
+        dead_fraction=table.dead_fraction.draw(rng) if table.dead_fraction.high else 0.0,
+        hot_fraction=table.hot_fraction.draw(rng) if table.hot_fraction.high else 0.0,
     )
 
 
@@ -85,6 +91,18 @@ def record(
         image = ndimage.affine_transform(image, matrix, origin, out[index].shape, order=1) * ratio**2
         out[index] = ndimage.gaussian_filter(image, camera.blur_px) if camera.blur_px > 0 else image
     if camera.dose_electrons == 0:
-        return out * gain.astype(np.float32)
+        return _with_bad_pixels(out * gain.astype(np.float32), camera, rng)
     counts = rng.poisson(np.maximum(out, 0) * camera.dose_electrons) * gain
-    return np.clip(np.round(counts), 0, 65535).astype(np.uint16)
+    return np.clip(np.round(_with_bad_pixels(counts, camera, rng)), 0, 65535).astype(np.uint16)
+
+
+def _with_bad_pixels(images: NDArray[Any], camera: Camera, rng: np.random.Generator) -> NDArray[Any]:
+    """Set the same pixels dead or hot in every pattern; their number is exact, their places random."""
+    numbers = [round(share * camera.size_px**2) for share in (camera.dead_fraction, camera.hot_fraction)]
+    if any(numbers):
+        hot_value = 10 * images.mean(axis=(0, 1)).max()
+        places = rng.permutation(camera.size_px**2)
+        flat = images.reshape(*images.shape[:2], -1)
+        flat[..., places[: numbers[0]]] = 0
+        flat[..., places[numbers[0] : sum(numbers)]] = hot_value
+    return images

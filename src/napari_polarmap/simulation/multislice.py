@@ -10,11 +10,11 @@ holds the result against abTEM's own multislice.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,7 @@ def simulate_patterns(
     tilts_mrad: NDArray[np.float64] | None = None,
     max_batch: int = 16,
     device: str = "cpu",
+    engine: str = "torch",
 ) -> NDArray[np.float32]:
     """Return the diffraction patterns at each thickness and probe position.
 
@@ -154,45 +155,99 @@ def simulate_patterns(
         Probes propagated together.
     device : str
         Where torch runs the loop over layers.
+    engine : str
+        ``torch``, or ``abtem`` for abTEM's own loop over the same slices.
 
     Returns
     -------
     patterns : ndarray of float32, shape (thicknesses, n, crop_px, crop_px)
         Fraction of the incident electrons in each pixel.
     """
-    import torch
-
     planes = exit_layers(structure, thicknesses_nm)
-    size = structure.size_A[0]
-    sigma = _interaction_parameter(microscope)
-    step = torch.from_numpy(_propagator(size, gpts, structure.layer_A, microscope)).to(device)
-    bandlimit = torch.from_numpy(_bandlimit(size, gpts)).to(device)
     start = gpts // 2 - crop_px // 2
     window = slice(start, start + crop_px)
+    propagate = _ENGINES[engine](structure, planes, microscope, gpts=gpts, window=window, device=device)
     out = np.empty((len(planes), len(positions_A), crop_px, crop_px), np.float32)
-    layers = None
-    with torch.inference_mode():
-        for first in range(0, len(positions_A), max_batch):
-            if layers is None or rng is not None:
-                potential = projected_potential(structure, gpts=gpts, rng=rng)[: planes[-1] + 1]
-                layers = torch.from_numpy(sigma * potential).to(device)
-            probes = _probe_waves(positions_A[first : first + max_batch], size, gpts, microscope)
-            waves = torch.from_numpy(probes).to(device)
-            if tilts_mrad is not None:
-                tilted = [
-                    replace(microscope, tilt_mrad=(float(row), float(column)))
-                    for row, column in tilts_mrad[first : first + max_batch]
-                ]
-                steps = np.stack([_propagator(size, gpts, structure.layer_A, each) for each in tilted])
-                step = torch.from_numpy(steps).to(device)
-            for index, layer in enumerate(layers):
-                transmission = torch.fft.ifft2(torch.fft.fft2(torch.polar(torch.ones_like(layer), layer)) * bandlimit)
-                spectrum = torch.fft.fft2(waves * transmission) * step
-                if index in planes:
-                    cropped = torch.fft.fftshift(spectrum, dim=(-2, -1))[:, window, window].abs().square()
-                    out[planes.index(index), first : first + max_batch] = cropped.cpu().numpy()
-                waves = torch.fft.ifft2(spectrum)
+    potential = None
+    for first in range(0, len(positions_A), max_batch):
+        if potential is None or rng is not None:
+            potential = projected_potential(structure, gpts=gpts, rng=rng)[: planes[-1] + 1]
+        batch = slice(first, first + max_batch)
+        tilts = None if tilts_mrad is None else tilts_mrad[batch]
+        out[:, batch] = propagate(potential, positions_A[batch], tilts)
     return out
+
+
+def _torch_engine(
+    structure: Structure, planes: list[int], microscope: Microscope, *, gpts: int, window: slice, device: str
+) -> _Propagate:
+    import torch
+
+    size = structure.size_A[0]
+    sigma = _interaction_parameter(microscope)
+    common = _propagator(size, gpts, structure.layer_A, microscope)
+    bandlimit = torch.from_numpy(_bandlimit(size, gpts)).to(device)
+
+    @torch.inference_mode()
+    def propagate(
+        potential: NDArray[np.float32], positions_A: NDArray[np.float64], tilts_mrad: NDArray[np.float64] | None
+    ) -> NDArray[np.float32]:
+        exits = []
+        each = [] if tilts_mrad is None else [_tilted(microscope, tilt) for tilt in tilts_mrad]
+        steps = np.stack([_propagator(size, gpts, structure.layer_A, tilted) for tilted in each]) if each else common
+        step = torch.from_numpy(steps).to(device)
+        layers = torch.from_numpy(sigma * potential).to(device)
+        waves = torch.from_numpy(_probe_waves(positions_A, size, gpts, microscope)).to(device)
+        for index, layer in enumerate(layers):
+            transmission = torch.fft.ifft2(torch.fft.fft2(torch.polar(torch.ones_like(layer), layer)) * bandlimit)
+            spectrum = torch.fft.fft2(waves * transmission) * step
+            if index in planes:
+                cropped = torch.fft.fftshift(spectrum, dim=(-2, -1))[:, window, window]
+                exits.append(cropped.abs().square().cpu().numpy())
+            waves = torch.fft.ifft2(spectrum)
+        return np.stack(exits)
+
+    return propagate
+
+
+def _abtem_engine(
+    structure: Structure, planes: list[int], microscope: Microscope, *, gpts: int, window: slice, device: str
+) -> _Propagate:
+    import abtem
+
+    extent = structure.size_A[:2]
+
+    def propagate(
+        potential: NDArray[np.float32], positions_A: NDArray[np.float64], tilts_mrad: NDArray[np.float64] | None
+    ) -> NDArray[np.float32]:
+        if tilts_mrad is not None:
+            pairs = zip(positions_A, tilts_mrad, strict=True)
+            return np.concatenate([run(potential, place[None], _tilted(microscope, tilt)) for place, tilt in pairs], 1)
+        return run(potential, positions_A, microscope)
+
+    def run(
+        potential: NDArray[np.float32], positions_A: NDArray[np.float64], microscope: Microscope
+    ) -> NDArray[np.float32]:
+        slices = abtem.PotentialArray(
+            potential, slice_thickness=structure.layer_A, extent=extent, exit_planes=tuple(planes)
+        )
+        with abtem.config.set({"local_diagnostics.progress_bar": False}), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            probe = _abtem_probe(extent, gpts, microscope, tilt=microscope.tilt_mrad)
+            waves = probe.multislice(slices, scan=abtem.CustomScan(positions_A), lazy=False)
+            images = waves.diffraction_patterns(max_angle=None, fftshift=True).array
+        images = np.asarray(images, dtype=np.float32).reshape(len(planes), len(positions_A), gpts, gpts)
+        return images[..., window, window]
+
+    return propagate
+
+
+_Propagate = Callable[[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64] | None], NDArray[np.float32]]
+_ENGINES: Final = {"torch": _torch_engine, "abtem": _abtem_engine}
+
+
+def _tilted(microscope: Microscope, tilt_mrad: NDArray[np.float64]) -> Microscope:
+    return replace(microscope, tilt_mrad=(float(tilt_mrad[0]), float(tilt_mrad[1])))
 
 
 def _interaction_parameter(microscope: Microscope) -> np.float32:
@@ -228,21 +283,29 @@ def _probe_waves(
 
     with abtem.config.set({"local_diagnostics.progress_bar": False}), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        probe = abtem.Probe(
-            energy=1e3 * microscope.voltage_kV,
-            semiangle_cutoff=microscope.convergence_mrad,
-            extent=(size_A, size_A),
-            gpts=(gpts, gpts),
-            aberrations={
-                "defocus": microscope.defocus_A,
-                "Cs": microscope.spherical_A,
-                "astigmatism": microscope.astigmatism_A,
-                "astigmatism_angle": np.deg2rad(microscope.astigmatism_deg),
-            },
-        )
         # abTEM's first axis is our row axis, its second our column axis.
-        waves = probe.build(scan=abtem.CustomScan(positions_A), lazy=False)
+        waves = _abtem_probe((size_A, size_A), gpts, microscope).build(scan=abtem.CustomScan(positions_A), lazy=False)
     return np.ascontiguousarray(waves.array, dtype=np.complex64)
+
+
+def _abtem_probe(
+    extent: tuple[float, float], gpts: int, microscope: Microscope, *, tilt: tuple[float, float] = (0.0, 0.0)
+) -> Any:
+    import abtem
+
+    return abtem.Probe(
+        energy=1e3 * microscope.voltage_kV,
+        semiangle_cutoff=microscope.convergence_mrad,
+        extent=extent,
+        gpts=(gpts, gpts),
+        tilt=tilt,
+        aberrations={
+            "defocus": microscope.defocus_A,
+            "Cs": microscope.spherical_A,
+            "astigmatism": microscope.astigmatism_A,
+            "astigmatism_angle": np.deg2rad(microscope.astigmatism_deg),
+        },
+    )
 
 
 def exit_layers(structure: Structure, thicknesses_nm: Sequence[float]) -> list[int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_polarmap.core.directions import nearest_direction
 from napari_polarmap.simulation.arrangement import arrange
-from napari_polarmap.simulation.config import SimulationConfig
+from napari_polarmap.simulation.config import SCENE_BOX_CELLS, SimulationConfig
 from napari_polarmap.simulation.defects import Defect, add_defect
 from napari_polarmap.simulation.multislice import Microscope, simulate_patterns
 from napari_polarmap.simulation.specimens import INTENSITY_SCALE, draw_crystal, draw_microscope
@@ -18,8 +18,7 @@ from napari_polarmap.simulation.structure import Structure, build_structure
 BLOCK_PX = 8
 """Scan positions along an edge of the blocks that are simulated together."""
 
-BOX_CELLS = 6
-"""Edge of the window of specimen around a block, in unit cells."""
+BOX_CELLS = SCENE_BOX_CELLS
 
 
 @dataclass(frozen=True)
@@ -164,6 +163,7 @@ def simulate_block(config: SimulationConfig, index: int) -> NDArray[np.float16]:
             scene.microscope,
             gpts=config.multislice.gpts,
             crop_px=config.multislice.crop_px,
+            engine=config.multislice.engine,
             rng=rng if phonons else None,
             tilts_mrad=tilts if np.ptp(tilts, axis=0).any() else None,
         )

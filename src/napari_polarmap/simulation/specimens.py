@@ -121,6 +121,7 @@ def simulate_specimen(config: SimulationConfig, index: int) -> SpecimenPatterns:
         microscope,
         gpts=config.multislice.gpts,
         crop_px=config.multislice.crop_px,
+        engine=config.multislice.engine,
         rng=rng if phonons else None,
         max_batch=-(-len(positions) // max(1, config.multislice.phonons)),
     )

@@ -111,7 +111,7 @@ def build_structure(
     origin = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     vector = np.repeat(polarization.reshape(-1, 3), depth, axis=0)
     sites = crystal.sites
-    shares = POLAR_AXES[crystal.polar_axis]
+    shares = POLAR_AXES.get(crystal.polar_axis, 1)
     positions = [(origin + np.asarray(site.position)) * a + site.displacement_A(vector, shares) for site in sites]
     structure = Structure(
         number=np.concatenate([site.draw_elements(len(origin), rng) for site in sites]),

@@ -1,0 +1,279 @@
+"""Crystals from CIF files: perovskites with one formula unit in the primitive cell.
+
+The polar structure is compared with the centrosymmetric parent whose A site it shares:
+what each atom is away from there is its displacement. P4mm, Amm2 and R3m give P along
+<100>, <110> and <111>; octahedral tilts double the cell and are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_polarmap.core.config import ConfigError
+from napari_polarmap.simulation.crystal import A_SITE, ANION_SITES, B_SITE, POLAR_AXES, Crystal, Site, atomic_number
+
+_MAX_BYTES: Final = 2**20
+_MAX_ATOMS: Final = 80
+_TOLERANCE_A: Final = 0.02
+_LATTICE_A: Final = (3.0, 8.0)
+_STRAIN: Final = 0.12
+_SKEW_DEG: Final = 4.0
+_OFF_AXIS_DEG: Final = 3.0
+_NO_POLARIZATION_A: Final = 0.01
+
+
+def read_crystal(path: str | Path) -> Crystal:
+    """Read a perovskite from a CIF file, with its displacements if it is polar.
+
+    Parameters
+    ----------
+    path : path
+        A file that ASE reads. Mixed sites are kept as probabilities.
+
+    Returns
+    -------
+    Crystal
+        Pseudo-cubic, of the file's volume per formula unit. Without polarization its
+        `polar_axis` is empty and nothing is displaced. `rms_A` is NaN for elements
+        whose thermal displacement the file does not state.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file and what fits.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace") if path.stat().st_size <= _MAX_BYTES else ""
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    if not text:
+        raise ConfigError(f"{path}: empty, or larger than 1 MB; a CIF file of one structure fits")
+    try:
+        block, atoms = _parse(text)
+        cell, fractional, kinds = _primitive(atoms)
+        places = _assign(fractional, kinds, cell)
+        sites, polar_axis = _displace(fractional, kinds, cell, places, _thermal(block))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return Crystal(
+        name=_formula(sites),
+        lattice_A=round(float(abs(np.linalg.det(cell)) ** (1 / 3)), 4),
+        polar_axis=polar_axis,
+        sites=sites,
+        layers=2 * max(1, round(float(np.linalg.norm(cell, axis=1).mean()) / 4.5)),
+        cif=text,
+        cif_sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _parse(text: str) -> tuple[Any, Any]:
+    """Return the CIF block and its atoms."""
+    from ase.io.cif import parse_cif
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            parsed: list[Any] = list(parse_cif(io.StringIO(text)))
+            blocks = [block for block in parsed if block.has_structure()]
+            atoms = blocks[0].get_atoms() if len(blocks) == 1 else None
+    except Exception as error:  # noqa: BLE001 -- the parser raises whatever it stumbles over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"not a CIF file that ASE reads ({reason[:120]})") from None
+    if atoms is None:
+        raise ConfigError(f"holds {len(blocks)} structures; one fits")
+    if not 5 <= len(atoms) <= _MAX_ATOMS:
+        raise ConfigError(f"its cell holds {len(atoms)} sites; a perovskite of 5 to {_MAX_ATOMS} fits")
+    return blocks[0], atoms
+
+
+def _occupation(atoms: Any) -> list[tuple[tuple[int, float], ...]]:
+    """Return who sits on each site, and how often."""
+    shares = atoms.info.get("occupancy")
+    if not shares:
+        return [((int(number), 1.0),) for number in atoms.numbers]
+    kinds = atoms.arrays["spacegroup_kinds"]
+    table = {key: {atomic_number(symbol): float(share) for symbol, share in who.items()} for key, who in shares.items()}
+    return [tuple(sorted(table[str(kind)].items())) for kind in kinds]
+
+
+def _primitive(atoms: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], list[tuple[tuple[int, float], ...]]]:
+    """Return the three shortest lattice vectors, and the sites of the cell they span."""
+    kinds = _occupation(atoms)
+    inverse = np.linalg.inv(atoms.cell.array)
+    positions = atoms.positions
+    candidates = positions - positions[0]
+    corners = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ atoms.cell.array
+
+    def maps_onto_itself(shift: NDArray[np.float64]) -> bool:
+        apart = (positions[:, None] + shift - positions[None]) @ inverse
+        gap = np.linalg.norm((apart - np.round(apart)) @ atoms.cell.array, axis=2)
+        nearest = gap.argmin(axis=1)
+        return bool(gap.min(axis=1).max() < _TOLERANCE_A and all(kinds[i] == kinds[j] for i, j in enumerate(nearest)))
+
+    shifts = [shift for shift in candidates if maps_onto_itself(shift)]
+    vectors = (np.array(shifts)[:, None] + corners[None]).reshape(-1, 3)
+    vectors = vectors[np.linalg.norm(vectors, axis=1) > _TOLERANCE_A]
+    vectors = vectors[np.argsort(np.round(np.linalg.norm(vectors, axis=1), 3), kind="stable")][:40]
+    volume = abs(np.linalg.det(atoms.cell.array)) / len(shifts)
+    found = (np.array(three) for three in combinations(vectors, 3))
+    cell = next((three for three in found if abs(abs(np.linalg.det(three)) / volume - 1) < 0.01), None)
+    if cell is None:
+        raise ConfigError("no primitive cell was found; a perovskite with one formula unit fits")
+    cell = _upright(cell)
+    fractional = (positions @ np.linalg.inv(cell)) % 1.0
+    kept: list[int] = []
+    for index, place in enumerate(fractional):
+        apart = fractional[kept] - place
+        if not kept or np.linalg.norm((apart - np.round(apart)) @ cell, axis=1).min() > 2 * _TOLERANCE_A:
+            kept.append(index)
+    return cell, fractional[kept], [kinds[index] for index in kept]
+
+
+def _upright(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Choose signs and order of the vectors so that the angles are near 90 degrees and the hand is right."""
+    lengths = np.linalg.norm(cell, axis=1)
+    angles = [
+        float(np.degrees(np.arccos((cell[i] @ cell[j]) / lengths[i] / lengths[j]))) for i, j in ((0, 1), (0, 2), (1, 2))
+    ]
+    if lengths.max() / lengths.min() - 1 > _STRAIN or max(abs(angle - 90) for angle in angles) > _SKEW_DEG:
+        edges, corners = (", ".join(f"{v:.{n}f}" for v in values) for values, n in ((lengths, 3), (angles, 1)))
+        raise ConfigError(
+            f"its primitive cell has edges of {edges} A and angles of {corners} degrees; a pseudo-cubic perovskite "
+            f"cell fits (edges alike to {_STRAIN:.0%}, angles within {_SKEW_DEG:g} degrees of 90)"
+        )
+    if not _LATTICE_A[0] <= lengths.mean() <= _LATTICE_A[1]:
+        raise ConfigError(f"its cell edge is {lengths.mean():.2f} A; {_LATTICE_A[0]:g} to {_LATTICE_A[1]:g} A fits")
+    return cell if np.linalg.det(cell) > 0 else -cell
+
+
+def _assign(
+    fractional: NDArray[np.float64], kinds: list[tuple[tuple[int, float], ...]], cell: NDArray[np.float64]
+) -> tuple[int, int, tuple[int, int, int]]:
+    """Return which sites are A, B and the anions by the axis of their bond to B."""
+    if len(fractional) != 5:
+        raise ConfigError(
+            f"its primitive cell holds {len(fractional)} sites; five fit: a perovskite ABX3 without octahedral tilts "
+            "or split positions"
+        )
+
+    def off(index: int, ideal: tuple[float, float, float], origin: int) -> float:
+        apart = fractional[index] - fractional[origin] - np.asarray(ideal)
+        return float(np.linalg.norm((apart - np.round(apart)) @ cell))
+
+    best: tuple[float, tuple[int, ...]] = (np.inf, ())
+    for order in permutations(range(5)):
+        a, b, *anions = order
+        if len({kinds[index] for index in anions}) > 1:
+            continue
+        misfit = max(off(i, ideal, a) for i, ideal in zip((b, *anions), (B_SITE, *ANION_SITES), strict=True))
+        best = min(best, (misfit, order))
+    if best[0] > 0.2 * np.linalg.norm(cell, axis=1).mean():
+        raise ConfigError(
+            "its atoms do not sit near the corner, centre and face centres of the cell; a perovskite ABX3 fits"
+        )
+    a, b, *anions = best[1]
+    return a, b, (anions[0], anions[1], anions[2])
+
+
+def _displace(
+    fractional: NDArray[np.float64],
+    kinds: list[tuple[tuple[int, float], ...]],
+    cell: NDArray[np.float64],
+    places: tuple[int, int, tuple[int, int, int]],
+    thermal: dict[int, float],
+) -> tuple[tuple[Site, ...], str]:
+    """Return the sites with their displacements, and the family of P."""
+    a, b, anions = places
+    lengths = np.linalg.norm(cell, axis=1)
+
+    def away(index: int, ideal: tuple[float, float, float]) -> NDArray[np.float64]:
+        apart = fractional[index] - fractional[a] - np.asarray(ideal)
+        return np.asarray((apart - np.round(apart)) * lengths, dtype=np.float64)
+
+    b_away = away(b, B_SITE)
+    anion_away = np.array([away(index, ideal) for index, ideal in zip(anions, ANION_SITES, strict=True)])
+    polar = b_away - anion_away.mean(axis=0)
+    axis, unit = _family(polar)
+    normal, along, across = _anion_shifts(anion_away, unit, axis)
+
+    def site(index: int, position: tuple[float, float, float], **shifts: Any) -> Site:
+        elements, occupation = zip(*kinds[index], strict=True)
+        rms = next((thermal[e] for e in elements if e in thermal), float("nan"))
+        return Site(position=position, elements=elements, occupation=occupation, rms_A=rms, **shifts)
+
+    shifts = {"shift_A": normal, "bond_shift_A": along, "angled_shift_A": across}
+    return (
+        site(a, A_SITE),
+        site(b, B_SITE, shift_A=round(float(b_away @ unit), 4)),
+        *(site(i, ideal, bond_axis=k, **shifts) for k, (i, ideal) in enumerate(zip(anions, ANION_SITES, strict=True))),
+    ), axis
+
+
+def _family(polar: NDArray[np.float64]) -> tuple[str, NDArray[np.float64]]:
+    """Return the family that P belongs to, and its unit vector; an empty family without P."""
+    size = float(np.linalg.norm(polar))
+    if size < _NO_POLARIZATION_A:
+        return "", np.zeros(3)
+    order = np.argsort(-np.abs(polar), kind="stable")
+    for name, shares in POLAR_AXES.items():
+        unit = np.zeros(3)
+        unit[order[:shares]] = np.sign(polar[order[:shares]]) / np.sqrt(shares)
+        if np.degrees(np.arccos(min(1.0, float(polar @ unit) / size))) < _OFF_AXIS_DEG:
+            return name, unit
+    direction = ", ".join(f"{value / size:.2f}" for value in polar)
+    raise ConfigError(f"its polarization points along ({direction}); <100>, <110> or <111> of the cell fits")
+
+
+def _anion_shifts(away: NDArray[np.float64], unit: NDArray[np.float64], axis: str) -> tuple[float, float, float]:
+    """Return the displacements per unit of P: bond normal to P; else along the bond, and across it."""
+    if not axis:
+        return 0.0, 0.0, 0.0
+    normal, along, across = [], [], []
+    for k in range(3):
+        if abs(unit[k]) < 1e-6:
+            normal.append(away[k] @ unit)
+            continue
+        along.append(away[k, k] / unit[k])
+        across += [away[k, j] / unit[j] for j in range(3) if j != k and abs(unit[j]) > 1e-6]
+    mean = [float(np.mean(values)) if values else None for values in (normal, along, across)]
+    # What a family has no anion for is never used; keep it near its neighbour.
+    side = next(value for value in (mean[0], mean[2]) if value is not None)
+    return tuple(round(side if value is None else value, 4) for value in mean)  # type: ignore[return-value]
+
+
+def _thermal(block: Any) -> dict[int, float]:
+    """Return the root-mean-square displacement per axis of each element that the file states one for."""
+    from ase.data import atomic_numbers
+
+    found: dict[int, list[float]] = {}
+    symbols = block.get("_atom_site_type_symbol") or block.get("_atom_site_label") or []
+    for key, factor in (("_atom_site_u_iso_or_equiv", 1.0), ("_atom_site_b_iso_or_equiv", 1 / (8 * np.pi**2))):
+        for symbol, value in zip(symbols, block.get(key) or [], strict=False):
+            name = "".join(c for c in str(symbol) if c.isalpha()).capitalize()
+            number = atomic_numbers.get(name) or atomic_numbers.get(name[:1])
+            if number and isinstance(value, (int, float)) and value > 0:
+                found.setdefault(int(number), []).append(factor * value)
+    return {number: round(float(np.sqrt(np.mean(values))), 4) for number, values in found.items()}
+
+
+def _formula(sites: tuple[Site, ...]) -> str:
+    """Return a formula such as Pb(Ti0.48,Zr0.52)O3."""
+    from ase.data import chemical_symbols
+
+    def part(site: Site) -> str:
+        who = zip(site.elements, site.occupation, strict=True)
+        names = [f"{chemical_symbols[number]}{'' if share > 0.999 else f'{share:g}'}" for number, share in who]
+        return names[0] if len(names) == 1 else f"({','.join(names)})"
+
+    return "".join(part(site) for site in sites[:3]) + "3"
