@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -35,6 +43,9 @@ phonons = 2
 per_cell = 3
 spread_cells = [1, 2]
 """
+
+MANY = SPECIMENS.replace("count = 3", "count = 12")
+SETS = Path(__file__).parents[2] / "benchmarks" / "sets"
 
 SCAN = """
 kind = "scan"
@@ -98,7 +109,7 @@ def contents(path: Path) -> dict[str, np.ndarray]:
 def assert_same(first: Path, second: Path) -> None:
     a, b = contents(first), contents(second)
     assert a.keys() == b.keys()
-    for name in a:
+    for name in a.keys() - {"manifest"}:
         np.testing.assert_allclose(a[name], b[name], rtol=1e-3, err_msg=name)
 
 
@@ -107,7 +118,9 @@ def assert_same(first: Path, second: Path) -> None:
 def test_the_same_configuration_gives_the_same_file(tmp_path, text):
     files = [simulate(config(tmp_path, text), tmp_path / name) for name in ("a.h5", "b.h5")]
     assert_same(*files)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5", "config.toml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("a.h5", "a.manifest.json", "b.h5", "b.manifest.json", "config.toml")
+    ]
 
 
 @pytest.mark.usefixtures("in_process")
@@ -131,6 +144,91 @@ def test_a_run_that_was_killed_goes_on_and_ends_in_the_same_file(tmp_path, monke
     with pytest.raises(ConfigError, match="--resume"):
         simulate(config(tmp_path, SPECIMENS), out)
     assert_same(simulate(config(tmp_path, SPECIMENS), out, resume=True), whole)
+
+
+def start_simulation(folder: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+    """Run the command line with one worker in a process group of its own, until the first piece is there."""
+    command = [sys.executable, "-m", "napari_polarmap", "simulate", str(config(folder, MANY)), "--out", str(out)]
+    process = subprocess.Popen(
+        [*command, "--workers", "1", *options], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 240
+    while not list(folder.glob("*.pieces/*.npz")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="process groups and their signals are POSIX")
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_a_stopped_process_group_leaves_its_pieces_and_the_run_ends_in_the_same_file(
+    tmp_path, monkeypatch, request, blow
+):
+    out = tmp_path / "stopped.h5"
+    process = start_simulation(tmp_path, out)
+    os.killpg(process.pid, blow)
+    _, message = process.communicate(timeout=120)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.pieces/*.npz")}
+    assert not out.exists()
+    assert 1 <= len(kept) < 12
+    if blow == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"{len(kept)} pieces are kept in" in message
+        assert "go on with --resume" in message
+        assert "Traceback" not in message
+    request.getfixturevalue("in_process")
+    made = []
+    make = simulating._make_piece
+    monkeypatch.setattr(simulating, "_make_piece", lambda *args: (made.append(args[1]), make(*args)))
+    simulate(tmp_path / "config.toml", out, resume=True)
+    assert len(made) == 12 - len(kept)
+    whole = simulate(tmp_path / "config.toml", tmp_path / "whole.h5")
+    assert_same(out, whole)
+    digests = [json.loads((tmp_path / f"{name}.manifest.json").read_text())["data"] for name in ("stopped", "whole")]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_manifest_tells_how_the_file_was_made_and_what_is_in_it(tmp_path):
+    out = simulate(config(tmp_path, SPECIMENS), tmp_path / "set.h5")
+    manifest = json.loads((tmp_path / "set.manifest.json").read_text())
+    assert manifest["config"] == SPECIMENS
+    assert manifest["seed"] == 3
+    assert manifest["file"]["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert set(manifest["versions"]) >= {"napari-polarmap", "abtem", "numpy", "torch"}
+    with h5py.File(out) as file:
+        inside = json.loads(file["manifest"][()])
+        data = file["data"][()]
+    assert hashlib.sha256(data.tobytes()).hexdigest() == manifest["data"]["sha256"]
+    assert list(data.shape) == manifest["data"]["shape"]
+    assert inside == {key: value for key, value in manifest.items() if key != "file"}
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_set_of_another_material_carries_its_name_and_its_cif(tmp_path):
+    """Only axis-like directions exist in tetragonal lead titanate, so every specimen is one or unpolarised."""
+    cif = SETS / "pbtio3.cif"
+    shutil.copy(cif, tmp_path)
+    rms = "rms_A = { Pb = 0.1, Ti = 0.07, O = 0.09 }"
+    text = SPECIMENS.replace("[specimen]", f"[specimen]\ncif = 'pbtio3.cif'\n{rms}")
+    out = simulate(config(tmp_path, text), tmp_path / "set.h5")
+    with h5py.File(out) as file:
+        assert file["data"].attrs["material"] == "PbTiO3"
+        assert set(np.unique(file["label"][()]).tolist()) <= {0, 255}
+        assert np.unique(file["specimen/lattice_A"][()]) == pytest.approx(3.9869)
+        manifest = json.loads(file["manifest"][()])
+    assert manifest["cif"] == cif.read_text()
+    assert manifest["cif_sha256"] == hashlib.sha256(cif.read_bytes()).hexdigest()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_both_engines_give_the_same_set(tmp_path):
+    ours = simulate(config(tmp_path, SPECIMENS), tmp_path / "torch.h5")
+    theirs = simulate(config(tmp_path, SPECIMENS.replace("gpts", "engine = 'abtem'\ngpts")), tmp_path / "abtem.h5")
+    a, b = (contents(path)["data"].astype(float) for path in (ours, theirs))
+    assert np.abs(a - b).sum() / b.sum() < 0.005
 
 
 @pytest.mark.usefixtures("in_process")

@@ -12,7 +12,7 @@ from napari_polarmap.core.directions import Direction
 from napari_polarmap.core.preprocessing import center_of_mass
 from napari_polarmap.simulation.config import SceneTable, SimulationConfig
 from napari_polarmap.simulation.crystal import NIOBIUM, niobate, polarization_axis
-from napari_polarmap.simulation.detector import Camera, record
+from napari_polarmap.simulation.detector import Camera, draw_camera, record
 from napari_polarmap.simulation.scene import block_slices, build_scene, n_blocks
 from napari_polarmap.simulation.structure import build_structure
 
@@ -132,3 +132,21 @@ def test_the_camera_counts_the_dose():
     )
     assert image.dtype == np.uint16
     assert image.sum(axis=(2, 3)).mean() == pytest.approx(5000, rel=0.05)
+
+
+def test_dead_and_hot_pixels_are_the_same_in_every_pattern():
+    pattern = np.full((3, 4, 64, 64), 1 / 64**2, np.float32)
+    camera = replace(CAMERA, size_px=32, dose_electrons=80000, dead_fraction=0.02, hot_fraction=0.01)
+    image = record(pattern, camera, mrad_per_px=1.0, step_A=0.5, rng=np.random.default_rng(0))
+    assert (image == 0).all(axis=(0, 1)).sum() == round(0.02 * 32**2)
+    hot = (image > 100).all(axis=(0, 1))
+    assert hot.sum() == round(0.01 * 32**2)
+    assert (image[..., hot].std(axis=(0, 1)) == 0).all()
+
+
+def test_a_camera_without_bad_pixels_draws_what_it_always_did():
+    """Sets made before there were such pixels stay reproducible."""
+    rng, reference = np.random.default_rng(0), np.random.default_rng(0)
+    draw_camera(CONFIG, rng)
+    reference.random(8)
+    assert rng.random() == reference.random()
