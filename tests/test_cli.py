@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import list_models
 from napari_polarmap.terminal import ProgressLine
 
-COMMANDS = ("demo", "info", "map", "models", "simulate", "train", "evaluate", "export")
+COMMANDS = ("demo", "info", "map", "information", "models", "simulate", "train", "evaluate", "export")
 SHAPE = (6, 8)
 
 
@@ -173,6 +174,33 @@ def test_map_options_reach_the_pipeline(run, scan_file, mapped, tmp_path):
     assert (call["classifier"], call["reference"]) == ("classifier other", 2)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"), [((0, 8, -8.5, 1), (0, 8, -8.5, 1)), ((8, 0), (0, 8, 8, 0)), ((8, 90), (-8, 0, 0, 8))]
+)
+def test_a_lattice_is_given_as_two_vectors_or_as_period_and_angle(run, scan_file, mapped, tmp_path, given, expected):
+    run("map", scan_file, "--out", tmp_path / "r.h5", "--lattice", *given, "--radius-px", 7)
+    assert mapped[0]["params"].lattice_px == pytest.approx(expected, abs=1e-9)
+    assert mapped[0]["params"].radius_px == 7
+
+
+def test_information_needs_a_lattice_and_answers_to_single_patterns(refuse, run, tmp_path):
+    bare = result_of().save(tmp_path / "bare.h5")
+    assert "holds no lattice" in refuse("information", bare, "--out", tmp_path / "i.png")
+    measured = {"lattice_vectors_px": [[0.0, 3.0], [2.0, 0.0]]}
+    old = result_of(measured=measured).save(tmp_path / "old.h5")
+    assert "no answers to single patterns" in refuse("information", old, "--out", tmp_path / "i.png")
+    flat = np.ones(SHAPE, np.float32)
+    new = replace(
+        result_of(measured=measured),
+        virtual_image=flat,
+        single_confidence=flat / 8,
+        single_entropy_bits=3 * flat,
+        single_direction=result_of().domain,
+    ).save(tmp_path / "new.h5")
+    assert "right at 100.0% of the positions" in run("information", new, "--out", tmp_path / "i.png")
+    assert (tmp_path / "i.png").stat().st_size > 10_000
+
+
 def test_a_reference_may_be_labels_or_a_result(run, scan_file, mapped, tmp_path):
     result = result_of().save(tmp_path / "before.h5")
     for reference in (scan_file, result):
@@ -230,6 +258,9 @@ def test_options_that_are_not_offered_yet_say_so(refuse, scan_file, tmp_path, op
         (("--fdr", "2"), "fdr is 2.0; a false-discovery rate lies between 0 and 1"),
         (("--mrad-per-px", "-1"), "mrad_per_px is -1.0; it must be a positive number"),
         (("--mrad-per-px", "wide"), "argument --mrad-per-px: invalid float value: 'wide'"),
+        (("--lattice", "8", "8", "8"), "--lattice: 3 numbers; period and angle, or y1 x1 y2 x2"),
+        (("--lattice", "0", "8", "0", "4"), "lattice_px is 0 8 0 4; these vectors span 0 scan positions"),
+        (("--radius-px", "0.2"), "radius_px is 0.2; a neighbourhood reaches at least 1 scan position"),
         (("--scan-shape", "5", "5"), "holds 48 patterns, but --scan-shape 5 5 asks for 25"),
         (("--dataset", "/absent"), "no dataset /absent"),
     ],

@@ -99,6 +99,17 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_map_options(command("map", commands.run_map, "map the polarization of a scan"))
 
+    information = command(
+        "information", commands.run_information, "draw which probe positions in the unit cell carry information"
+    )
+    _add_scan_options(information)
+    information.add_argument("--out", type=Path, required=True, metavar="PIC.png", help=".svg and .pdf work as well")
+    information.add_argument("--model", metavar="NAME", help="for a scan: name or .safetensors file")
+    information.add_argument(
+        "--reference", metavar="CLASS|LABELS.h5", help="the true directions (default: the domains found)"
+    )
+    information.add_argument("--bins", type=_positive, metavar="N", help="places along a side of the cell")
+
     models = command("models", commands.run_models, "list built-in and user models")
     models.add_argument("--json", action="store_true", help="as JSON, with everything that is known")
 
@@ -158,6 +169,20 @@ def _add_map_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--png", type=Path, metavar="PIC.png", help="figure too; .svg and .pdf work as well")
     parser.add_argument("--model", metavar="NAME", help="name or .safetensors file (default: the recommended one)")
     parser.add_argument("--pool", choices=("none", "cell", "auto"), help="what a direction rests on (default: auto)")
+    parser.add_argument(
+        "--lattice",
+        type=float,
+        nargs="+",
+        metavar="V",
+        help="lattice to pool over instead of the one found: two vectors y1 x1 y2 x2 in scan positions (y down), "
+        "or period and angle of a square one (degrees, counter-clockwise from the columns)",
+    )
+    parser.add_argument(
+        "--radius-px",
+        type=float,
+        metavar="R",
+        help="neighbourhood to average over where no lattice is found, in scan positions (default: 6 Å)",
+    )
     parser.add_argument(
         "--center", choices=("global", "plane", "position"), help="how to follow the disk (default: plane)"
     )

@@ -136,7 +136,8 @@ def run_map(args: Namespace) -> None:
     from napari_polarmap.models.registry import default_model
     from napari_polarmap.pipeline.mapping import MapParams
 
-    given = {name: getattr(args, name) for name in ("pool", "center", "crop_px", "fdr")}
+    given = {name: getattr(args, name) for name in ("pool", "center", "crop_px", "fdr", "radius_px")}
+    given["lattice_px"] = None if args.lattice is None else _lattice(args.lattice)
     params = MapParams(**{name: value for name, value in given.items() if value is not None})
     with _open(args) as opened:
         scan = opened.calibrated(**{name: getattr(args, name) for name in (*CALIBRATION, "flip")})
@@ -144,6 +145,15 @@ def run_map(args: Namespace) -> None:
         result = _mapped(scan, args.model or default_model(), params, reference)
     paths = _write(result, args.out, args.png)
     say("\n".join([*_summary(result), *(f"wrote {path}" for path in paths)]))
+
+
+def _lattice(numbers: list[float]) -> tuple[float, ...]:
+    """Return lattice vectors ``(y1, x1, y2, x2)`` from these, or from period and angle of a square lattice."""
+    from napari_polarmap.core.lattice import square_vectors
+
+    if len(numbers) not in (2, 4):
+        raise UsageError(f"--lattice: {len(numbers)} numbers; period and angle, or y1 x1 y2 x2, are needed")
+    return square_vectors(*numbers) if len(numbers) == 2 else tuple(numbers)
 
 
 def _check_target(target: Path, source: Path, suffixes: tuple[str, ...]) -> None:
@@ -215,6 +225,29 @@ def _summary(result: PolarizationMap) -> list[str]:
     from napari_polarmap.pipeline.summary import summarize
 
     return summarize(result)
+
+
+def run_information(args: Namespace) -> None:
+    """Draw which probe positions inside the unit cell carry information."""
+    if not args.file.is_file() and not args.file.is_dir():
+        raise FileNotFoundError(f"{args.file}: no such file")
+    _check_target(args.out, args.file, (".png", ".svg", ".pdf"))
+    from napari_polarmap.io.information_figure import information_figure
+    from napari_polarmap.io.result import PolarizationMap
+    from napari_polarmap.models.registry import default_model
+    from napari_polarmap.pipeline.informing import information_of
+    from napari_polarmap.pipeline.parameters import MapParams
+
+    if args.file.is_file() and _is_result(args.file):
+        result = PolarizationMap.load(args.file)
+    else:
+        with _open(args) as scan:
+            result = _mapped(scan, args.model or default_model(), MapParams(), None)
+    reference = None if args.reference is None else _reference(args.reference, result.scan_shape)
+    found = information_of(result, reference, bins=args.bins)
+    title = str(result.provenance.get("model", {}).get("title", ""))
+    path = information_figure(found.information, args.out, reference=found.reference, title=title)
+    say(f"{found.information.overall}\nwrote {path}")
 
 
 def run_models(args: Namespace) -> None:

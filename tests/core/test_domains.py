@@ -43,9 +43,9 @@ def test_a_small_window_is_kept_where_it_is_sure_enough():
     truth = two_domains((4, 6))
     small, large = evidence_for(truth, 8.0), evidence_for(truth, 12.0)
     small[0, 0] = log_softmax(np.zeros(9))
-    chosen, cells = smallest_sure([small, large], [1.0, 3.0])
-    assert cells[0, 0] == 3
-    assert (np.delete(cells.ravel(), 0) == 1).all()
+    chosen, size = smallest_sure([small, large])
+    assert size[0, 0] == 1
+    assert (np.delete(size.ravel(), 0) == 0).all()
     np.testing.assert_allclose(chosen[0, 0], large[0, 0])
 
 

@@ -24,9 +24,20 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), dtype=np.float32)
 
 
+def entropy_bits(log_probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the entropy of log-probabilities along the last axis, in bits.
+
+    Examples
+    --------
+    >>> entropy_bits(np.log([0.5, 0.25, 0.25])).item()
+    1.5
+    """
+    return np.asarray(-(np.exp(log_probability) * log_probability).sum(axis=-1) / np.log(2), dtype=np.float64)
+
+
 def smallest_sure(
-    evidence: list[NDArray[np.float32]], cells: list[float], sure: float = _SURE
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    evidence: list[NDArray[np.float32]], sure: float = _SURE
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """Choose, at every position, the smallest window that is sure enough, else the surest.
 
     Parameters
@@ -34,21 +45,20 @@ def smallest_sure(
     evidence : list of ndarray, shape (scan_y, scan_x, 9)
         Log-probabilities of the eight directions and "none" for each window size,
         smallest window first.
-    cells : list of float
-        Window sizes.
     sure : float
         Probability that is enough.
 
     Returns
     -------
     chosen : ndarray of float32, shape (scan_y, scan_x, 9)
-    window_cells : ndarray of float32, shape (scan_y, scan_x)
+    size : ndarray of int, shape (scan_y, scan_x)
+        Index of the window chosen.
     """
     certainty = np.stack([np.exp(scale.max(axis=-1)) for scale in evidence])
     enough = certainty >= sure
     index = np.where(enough.any(axis=0), enough.argmax(axis=0), certainty.argmax(axis=0))
     chosen = np.take_along_axis(np.stack(evidence), index[None, ..., None], axis=0)[0]
-    return chosen, np.asarray(cells, np.float32)[index]
+    return chosen, np.asarray(index)
 
 
 def domains(evidence: NDArray[np.float32], period_px: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

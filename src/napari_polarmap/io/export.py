@@ -26,7 +26,7 @@ REGION_COLUMNS: Final = (
     "peak_column", "peak_score", "p_value", "first_row", "first_column", "last_row", "last_column",
 )  # fmt: skip
 """Columns of the table of irregular regions; places in scan positions."""
-_AXES_OF: Final = {"probability": LABELS, "com_px": ("y", "x")}
+_AXES_OF: Final = {"probability": LABELS, "com_px": ("y", "x"), "tilt_mrad": ("y", "x")}
 
 
 def export_map(
@@ -123,7 +123,7 @@ def write_csv(result: PolarizationMap, folder: Path, stem: str) -> list[Path]:
     for name, array in result.arrays().items():
         if name in _AXES_OF:
             table |= {f"{name}_{part}": array[..., index] for index, part in enumerate(_AXES_OF[name])}
-        elif name in ("direction", "domain"):
+        elif name in ("direction", "domain", "single_direction"):
             table[name] = names[array]
         else:
             table[name] = array.astype(np.uint8) if array.dtype == np.bool_ else array

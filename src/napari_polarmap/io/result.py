@@ -27,9 +27,29 @@ _DTYPES: Final[dict[str, type[np.generic]]] = {
     "domain": np.uint8,
     "virtual_image": np.float32,
     "window_cells": np.float32,
+    "single_direction": np.uint8,
+    "single_confidence": np.float32,
+    "single_entropy_bits": np.float32,
+    "estimated_angle_deg": np.float32,
+    "estimated_angle_error_deg": np.float32,
+    "magnitude": np.float32,
+    "magnitude_error": np.float32,
+    "thickness_nm": np.float32,
+    "thickness_error_nm": np.float32,
+    "tilt_mrad": np.float32,
+    "estimate_misfit": np.float32,
 }
-_TRAILING: Final = {"probability": (8,), "com_px": (2,)}
-_OPTIONAL: Final = ("misclassified", "virtual_image", "window_cells")
+_TRAILING: Final = {"probability": (8,), "com_px": (2,), "tilt_mrad": (2,)}
+_REQUIRED: Final = (
+    "direction",
+    "probability",
+    "angle_deg",
+    "confidence",
+    "irregularity",
+    "irregular",
+    "com_px",
+    "domain",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +79,24 @@ class PolarizationMap:
     virtual_image : ndarray of float32, optional
         Counts inside the direct disk.
     window_cells : ndarray of float32, optional
-        Width of the window behind `domain`, in unit cells.
+        Width of the window behind `domain`, in unit cells; 0 for a neighbourhood without lattice.
+    single_direction : ndarray of uint8, optional
+        Most probable class of each single pattern, however unsure; 255 without counts.
+    single_confidence : ndarray of float32, optional
+        Probability that it is right.
+    single_entropy_bits : ndarray of float32, optional
+        Entropy of the answer to the single pattern, 0 to 3.17 bits.
+    estimated_angle_deg, estimated_angle_error_deg : ndarray of float32, optional
+        Angle of P by the physical estimator and its standard error (counting, and the scatter between
+        specimens), from the window in `window_cells`; NaN where not known.
+    magnitude, magnitude_error : ndarray of float32, optional
+        Displacement relative to the simulated one, and standard error.
+    thickness_nm, thickness_error_nm : ndarray of float32, optional
+        Thickness of the specimen and standard error.
+    tilt_mrad : ndarray of float32, shape (scan_y, scan_x, 2), optional
+        Tilt of the specimen ``(y, x)`` in the frame of the scan image.
+    estimate_misfit : ndarray of float32, optional
+        What the physical estimator leaves unexplained; about 1 where its model holds.
     provenance : dict
         What is needed to repeat the run; plain JSON values.
 
@@ -80,6 +117,17 @@ class PolarizationMap:
     misclassified: NDArray[np.bool_] | None = None
     virtual_image: NDArray[np.float32] | None = None
     window_cells: NDArray[np.float32] | None = None
+    single_direction: NDArray[np.uint8] | None = None
+    single_confidence: NDArray[np.float32] | None = None
+    single_entropy_bits: NDArray[np.float32] | None = None
+    estimated_angle_deg: NDArray[np.float32] | None = None
+    estimated_angle_error_deg: NDArray[np.float32] | None = None
+    magnitude: NDArray[np.float32] | None = None
+    magnitude_error: NDArray[np.float32] | None = None
+    thickness_nm: NDArray[np.float32] | None = None
+    thickness_error_nm: NDArray[np.float32] | None = None
+    tilt_mrad: NDArray[np.float32] | None = None
+    estimate_misfit: NDArray[np.float32] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -152,7 +200,7 @@ class PolarizationMap:
                     )
                 if not file.attrs.get("complete", False):
                     raise ValueError(f"{path}: the run that writes this result has not finished")
-                names = [name for name in _DTYPES if name in file or name not in _OPTIONAL]
+                names = [name for name in _DTYPES if name in file or name in _REQUIRED]
                 arrays = {name: np.asarray(file[name][()], dtype=_DTYPES[name]) for name in names}
                 provenance = json.loads(file["provenance"].asstr()[()])
         except KeyError as error:

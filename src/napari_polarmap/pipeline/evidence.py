@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from napari_polarmap.core.directions import N_DIRECTIONS
 from napari_polarmap.core.domains import log_softmax
+from napari_polarmap.core.estimator import Estimate
 from napari_polarmap.core.pooling import Pool, centre_axes, pooling_matrix
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import Progress
@@ -24,6 +25,18 @@ _SINGLES: Final = 512
 _POOLED: Final = 128
 _LEAST_TILE: Final = 8
 
+ESTIMATED: Final = (
+    "angle_deg",
+    "angle_spread_deg",
+    "amplitude",
+    "amplitude_spread",
+    "thickness_nm",
+    "thickness_error_nm",
+    "tilt_mrad",
+    "misfit",
+)
+"""What is kept of an `Estimate`."""
+
 Block = tuple[slice, slice]
 
 
@@ -31,13 +44,15 @@ Block = tuple[slice, slice]
 class Evidence:
     """What the classifier says: log-probabilities of the 8 directions and "none" at every position.
 
-    `single` and `embedding` are of single patterns, `pooled` of each of the `pools`, smallest first.
+    `single` and `embedding` are of single patterns, `pooled` of each of the `pools`, smallest first;
+    `estimated` are the numbers of the physical estimator for these, by name, where there is one.
     """
 
     single: NDArray[np.float32]
     embedding: NDArray[np.float32]
     pools: list[Pool]
     pooled: list[NDArray[np.float32]]
+    estimated: list[dict[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,16 @@ class _Answers:
     def __init__(self, plan: WindowPlan, pool: Pool) -> None:
         self.pool, self.grid = pool, plan.grid
         self.axes = centre_axes(plan.grid, pool)
-        self.log_probability = np.full((*map(len, self.axes), N_DIRECTIONS + 1), np.nan, np.float32)
+        self.shape = len(self.axes[0]), len(self.axes[1])
+        self.log_probability = np.full((*self.shape, N_DIRECTIONS + 1), np.nan, np.float32)
+        self.estimated: dict[str, NDArray[np.float32]] = {}
+
+    def estimate(self, place: tuple[NDArray[np.int64], NDArray[np.int64]], estimate: Estimate) -> None:
+        """Keep what the physical estimator says of some windows."""
+        for name in ESTIMATED:
+            values = getattr(estimate, name)
+            kept = self.estimated.setdefault(name, np.full((*self.shape, *values.shape[1:]), np.nan, np.float32))
+            kept[place] = values
 
     def of(self, tile: Tile) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the indices of the centres that lie in a tile."""
@@ -89,6 +113,14 @@ class _Answers:
             ndimage.map_coordinates(channel, place, order=1) for channel in np.moveaxis(self.log_probability, -1, 0)
         ]
         return log_softmax(np.stack(channels, axis=-1))
+
+    def nearest(self, scan_shape: tuple[int, int]) -> dict[str, NDArray[np.float32]]:
+        """Return, at every position, the numbers estimated at the nearest centre."""
+        rows, columns = (
+            np.abs(np.arange(length)[:, None] - at[index]).argmin(axis=1)
+            for length, at, index in zip(scan_shape, self.grid.axes, self.axes, strict=True)
+        )
+        return {name: values[np.ix_(rows, columns)] for name, values in self.estimated.items()}
 
 
 def classify(
@@ -132,15 +164,20 @@ def classify(
             for first in range(0, len(mine), _SINGLES):
                 some = slice(first, first + _SINGLES)
                 place = rows[some] + block[0].start, columns[some] + block[1].start
-                single[place] = log_probability(frame, patterns[mine[some]])
-                embedding[place] = frame.classifier.embed(patterns[mine[some]])
+                part = patterns[mine[some]]
+                single[place] = log_probability(frame, part, pooled=False, electrons=frame.electrons(part))
+                embedding[place] = frame.classifier.embed(part)
                 done += len(place[0])
                 yield Progress("classifying", done, total)
         for answer in answers:
             for _ in _ask(frame, averages, answer, tile):
                 yield Progress("classifying", done, total)
     return Evidence(
-        single, embedding, plan.pools if plan else [], [answer.everywhere(scan_shape) for answer in answers]
+        single,
+        embedding,
+        plan.pools if plan else [],
+        [answer.everywhere(scan_shape) for answer in answers],
+        [answer.nearest(scan_shape) for answer in answers],
     )
 
 
@@ -232,26 +269,19 @@ def _ask(frame: Frame, averages: NDArray[np.float32], answer: _Answers, tile: Ti
     for first in range(0, matrix.shape[0], _POOLED):
         some = slice(first, first + _POOLED)
         pooled = np.maximum(matrix[some] @ averages.reshape(-1, edge**2), 0).reshape(-1, edge, edge)
-        answer.log_probability[place[0][some], place[1][some]] = log_probability(
-            frame, pooled, positions=answer.pool.effective_positions
-        )
+        electrons = frame.electrons(pooled, answer.pool.effective_positions)
+        at = place[0][some], place[1][some]
+        answer.log_probability[at] = log_probability(frame, pooled, electrons=electrons, pooled=True)
+        if frame.estimator is not None:
+            answer.estimate(at, frame.estimator.estimate(pooled, electrons))
         yield
 
 
 def log_probability(
-    frame: Frame, patterns: NDArray[np.float32], *, positions: float | None = None
+    frame: Frame, patterns: NDArray[np.float32], *, pooled: bool, electrons: NDArray[np.floating] | None
 ) -> NDArray[np.float32]:
-    """Return log-probabilities of directions and "none", shape (n, 9).
-
-    Parameters
-    ----------
-    frame : Frame
-    patterns : ndarray, shape (n, grid_px, grid_px)
-    positions : float, optional
-        Equally weighted positions behind each average; single patterns when not given.
-    """
-    electrons = patterns.sum(axis=(1, 2)) * (positions or 1.0) if frame.counted else None
-    answer = frame.classifier.predict(patterns, pooled=positions is not None, electrons=electrons)
+    """Return log-probabilities of directions and "none", shape (n, 9); arguments as for `Classifier.predict`."""
+    answer = frame.classifier.predict(patterns, pooled=pooled, electrons=electrons)
     informed = answer.informed[:, None].astype(np.float64)
     together = np.concatenate([answer.probability * informed, 1 - informed], axis=1)
     return np.asarray(np.log(np.maximum(together, 1e-9)), dtype=np.float32)

@@ -8,8 +8,17 @@ from numpy.typing import NDArray
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.preprocessing import read_patterns, resample_patterns
 from napari_polarmap.models.registry import Classifier
+from napari_polarmap.models.template import TEMPLATE_FILE, TemplatePredictor, load_estimator
+from napari_polarmap.models.weights import read_info
 from napari_polarmap.pipeline.inspection import Inspection, disk_centers
 from napari_polarmap.pipeline.parameters import MapParams
+
+
+def fitting_estimator(classifier: Classifier) -> TemplatePredictor | None:
+    """Return the packaged physical estimator where it takes patterns on the classifier's grid."""
+    info = read_info(TEMPLATE_FILE)
+    fits = classifier.info.grid_px == info.grid_px and abs(classifier.info.grid_mrad / info.grid_mrad - 1) < 1e-3
+    return load_estimator() if fits else None
 
 
 class Frame:
@@ -21,7 +30,13 @@ class Frame:
         self.crystal_angle_deg = scan.calibration.crystal_angle_deg
         self.counted = scan.dtype.kind in "ui"
         """The patterns are counts, of electrons as far as known."""
+        self.estimator = fitting_estimator(classifier)
         self._coverage = self._covered()
+
+    def electrons(self, patterns: NDArray[np.float32], positions: float = 1.0) -> NDArray[np.float64] | None:
+        """Return the electrons that averages over so many positions rest on; None where counts are not known."""
+        total = patterns.sum(axis=(1, 2), dtype=np.float64)
+        return np.maximum(total * positions, 1.0) if self.counted else None
 
     def patterns(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Return the patterns of a block, crystal axes along the array axes, shape (n, grid, grid)."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
-from napari_polarmap.core.domains import domains, smallest_sure
+from napari_polarmap.core.domains import domains, entropy_bits, smallest_sure
 from napari_polarmap.core.irregularity import irregularity
 from napari_polarmap.core.preprocessing import ScanStatistics
 from napari_polarmap.io.result import PolarizationMap
@@ -125,7 +125,8 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
     lattice = plan.lattice if plan else frame.inspection.lattice
     empty = ~(statistics.total > 0)
     if plan:
-        best, window_cells = smallest_sure(pooled, [pool.cells for pool in plan.pools])
+        best, size = smallest_sure(pooled)
+        window_cells = np.array([pool.cells for pool in plan.pools], np.float32)[size]
         domain, _ = domains(best, plan.width_px)
         chosen = {"none": single, "cell": pooled[0], "auto": best}[params.pool]
     else:
@@ -142,7 +143,11 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
         fdr=params.fdr,
     )
     turn = round(frame.crystal_angle_deg / 45)
-    direction, domain = (_turn_classes(classes, turn) for classes in (direction, domain))
+    single_direction = np.where(empty, UNDEFINED, single[..., :N_DIRECTIONS].argmax(axis=-1)).astype(np.uint8)
+    single_confidence = np.where(empty, 0, np.exp(single[..., :N_DIRECTIONS].max(axis=-1))).astype(np.float32)
+    direction, domain, single_direction = (
+        _turn_classes(classes, turn) for classes in (direction, domain, single_direction)
+    )
     probability = np.roll(probability, turn, axis=-1)
     angle = np.where(direction == UNDEFINED, np.nan, 45.0 * direction + frame.crystal_angle_deg - 45.0 * turn)
     return PolarizationMap(
@@ -156,6 +161,10 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
         domain=domain,
         virtual_image=statistics.bright.astype(np.float32),
         window_cells=window_cells,
+        single_direction=single_direction,
+        single_confidence=single_confidence,
+        single_entropy_bits=np.where(empty, np.nan, entropy_bits(single)).astype(np.float32),
+        **(_estimated(evidence, size, empty, frame.crystal_angle_deg) if plan else {}),
         provenance=_provenance(frame, plan, notes),
     )
 
@@ -164,6 +173,34 @@ def _signature(evidence: Evidence, statistics: ScanStatistics) -> NDArray[np.flo
     """Return what repeats with the lattice: the classifier's outputs, counts in and beside the disk, their centre."""
     counts = np.stack([statistics.bright, statistics.total - statistics.bright], axis=-1)
     return np.concatenate([evidence.embedding, counts, statistics.com_px], axis=-1).astype(np.float32)
+
+
+def _estimated(
+    evidence: Evidence, size: NDArray[np.intp], empty: NDArray[np.bool_], crystal_angle_deg: float
+) -> dict[str, Any]:
+    """Return the maps of the physical estimator for the window chosen at each position, in the scan's frame."""
+    if not all(evidence.estimated):
+        return {}
+    found = {}
+    for name in evidence.estimated[0]:
+        scales = np.stack([values[name] for values in evidence.estimated])
+        index = size.reshape(1, *size.shape, *(1,) * (scales.ndim - 3))
+        values = np.take_along_axis(scales, index, axis=0)[0]
+        found[name] = np.where(empty.reshape(*empty.shape, *(1,) * (values.ndim - 2)), np.nan, values)
+    angle = np.deg2rad(crystal_angle_deg)
+    y, x = found["tilt_mrad"][..., 0], found["tilt_mrad"][..., 1]
+    tilt = np.stack([y * np.cos(angle) - x * np.sin(angle), y * np.sin(angle) + x * np.cos(angle)], axis=-1)
+    maps = {
+        "estimated_angle_deg": (found["angle_deg"] + crystal_angle_deg) % 360,
+        "estimated_angle_error_deg": found["angle_spread_deg"],
+        "magnitude": found["amplitude"],
+        "magnitude_error": found["amplitude_spread"],
+        "thickness_nm": found["thickness_nm"],
+        "thickness_error_nm": found["thickness_error_nm"],
+        "tilt_mrad": tilt,
+        "estimate_misfit": found["misfit"],
+    }
+    return {name: values.astype(np.float32) for name, values in maps.items()}
 
 
 def _decide(
@@ -194,7 +231,7 @@ def _provenance(frame: Frame, plan: WindowPlan | None, notes: list[str]) -> dict
     return {
         "input": describe_source(frame.scan),
         "calibration": asdict(frame.scan.calibration),
-        "parameters": asdict(frame.params),
+        "parameters": {**asdict(frame.params), "lattice_px": list(frame.params.lattice_px or ()) or None},
         "model": {"name": info.name, "title": info.title, "sha256": info.sha256},
         "measured": {
             "disk_center_px": [float(value) for value in inspection.disk.center_px],
