@@ -71,28 +71,6 @@ rotation_deg = 10
 """
 
 
-@pytest.fixture
-def in_process(monkeypatch):
-    """Run the pieces here: starting processes takes longer than the simulation."""
-
-    class Pool:
-        def __init__(self, *_args, **_options): ...
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_args): ...
-
-        def submit(self, function, *args):
-            from concurrent.futures import Future
-
-            future = Future()
-            future.set_result(function(*args))
-            return future
-
-    monkeypatch.setattr(simulating, "ProcessPoolExecutor", Pool)
-
-
 def config(folder: Path, text: str) -> Path:
     path = folder / "config.toml"
     path.write_text(text)

@@ -86,7 +86,7 @@ def load_training_data(paths: list[Path], *, singles: int = 4, seed: int = 0) ->
     Raises
     ------
     ScanFileError
-        If a file is no training set, or the sets differ in pattern size.
+        If a file is no training set, or the sets differ in pattern size or material.
     """
     rng = np.random.default_rng(seed)
     parts: list[TrainingData] = []
@@ -96,6 +96,13 @@ def load_training_data(paths: list[Path], *, singles: int = 4, seed: int = 0) ->
     for part in parts[1:]:
         if part.pooled.shape[1:] != first.pooled.shape[1:] or part.intensity_scale != first.intensity_scale:
             raise ScanFileError(f"{part.sources[0]['file']}: patterns differ in size or scale from the first set")
+        for key in ("material", "zone_axis", "voltage_kV"):
+            ours, theirs = (str(each.sources[0][key]) for each in (part, first))
+            if ours != theirs:
+                raise ScanFileError(
+                    f"{part.sources[0]['file']}: its {key} is {ours or 'not stated'}, that of the first set "
+                    f"{theirs or 'not stated'}; sets of one {key} fit"
+                )
     names = ("pooled", "singles", "label", "specimen", *_FACTS[1:4], "tilt_mrad", "amplitude")
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return TrainingData(**joined, intensity_scale=first.intensity_scale, sources=[p.sources[0] for p in parts])
@@ -140,6 +147,9 @@ def _load(path: Path, singles: int, rng: np.random.Generator, offset: int) -> Tr
                 {
                     "file": path.name,
                     "config_sha256": str(data.attrs.get("config_sha256", "")),
+                    "material": str(data.attrs.get("material", "")),
+                    "zone_axis": str(data.attrs.get("zone_axis", "")),
+                    "voltage_kV": float(data.attrs.get("voltage_kV", 200.0)),
                     "specimens": len(np.unique(facts["specimen"])),
                 }
             ],
