@@ -26,6 +26,7 @@ from napari_polarmap.pipeline.layers import (
     misclassified_layer,
     scan_layer,
 )
+from napari_polarmap.pipeline.reading import reading
 
 
 @pytest.fixture
@@ -210,3 +211,53 @@ def test_one_hot_position_does_not_darken_the_image():
 def test_an_image_without_contrast_still_has_limits(value):
     low, high = scan_layer(Scan4D(np.ones((4, 4, 2, 2))), np.full((4, 4), value))[1]["contrast_limits"]
     assert low < high
+
+
+@pytest.fixture
+def estimated(result) -> PolarizationMap:
+    """The map with what the physical estimator adds; nothing is known in the corner."""
+    thickness = np.full(result.scan_shape, 21.2, np.float32)
+    thickness[0, 0] = np.nan
+    tilt = np.stack([0.6 * thickness / thickness, 0.8 * thickness / thickness], axis=-1)
+    return replace(
+        result,
+        thickness_nm=thickness,
+        thickness_error_nm=thickness / 10,
+        tilt_mrad=tilt,
+        magnitude=thickness / 21.2,
+        window_cells=np.where(np.isnan(thickness), 0, 2).astype(np.float32),
+    )
+
+
+def test_what_the_estimator_says_comes_as_layers_that_are_off_at_first(estimated):
+    layers = by_role(map_layers(estimated))
+    made = {role: Layer.create(*layers[role]) for role in ("thickness", "tilt", "magnitude", "cells")}
+    assert not any(layer.visible for layer in made.values())
+    assert made["tilt"].data[4, 4] == pytest.approx(1.0)
+    assert made["thickness"].data[4, 4] == pytest.approx(21.2)
+    assert not {"thickness", "tilt", "magnitude", "cells"} & by_role(map_layers(replace(estimated, **NOTHING))).keys()
+
+
+NOTHING = dict.fromkeys(("thickness_nm", "tilt_mrad", "magnitude", "window_cells"))
+
+
+@pytest.mark.parametrize("role", ["confidence", "thickness", "tilt", "magnitude", "cells"])
+def test_where_nothing_is_known_every_layer_is_transparent(estimated, role):
+    layer = Layer.create(*by_role(map_layers(estimated))[role])
+    assert np.isnan(layer.data[0, 0])
+    assert np.isfinite(layer.data[1:, 1:]).all()
+    assert layer.colormap.map(np.array([np.nan]))[0, 3] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "expected"),
+    [
+        ({}, (3, 2), "MU 90° · 70 % sure · 21 ± 2 nm · tilt 1.0 mrad · window 2 cells"),
+        ({}, (0, 0), "undefined"),
+        (NOTHING, (3, 9), "LM 180° · 70 % sure"),
+        ({"window_cells": np.ones((8, 12), np.float32), "thickness_error_nm": None}, (3, 2), "21 nm"),
+        ({"direction": np.zeros((8, 12), np.uint8)}, (3, 2), "MU 90° · window RM 0°, 70 % sure"),
+    ],
+)
+def test_the_reading_of_a_position_names_what_is_known(estimated, change, place, expected):
+    assert expected in reading(replace(estimated, **change), *place)

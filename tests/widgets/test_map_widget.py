@@ -306,7 +306,7 @@ def test_a_result_that_is_dropped_into_the_window_can_be_judged_and_exported(doc
     dock.review.reference.setCurrentIndex(dock.review.reference.findData(Direction.RM))
     assert "Differs from reference" in viewer.layers
     dock.explorer.look(2, 7)
-    assert dock.explorer.reading.text() == "row 2, column 7   LU 135°   confidence 0.80"
+    assert dock.explorer.reading.text() == "row 2, column 7   LU 135° · 80 % sure"
 
 
 def test_the_threshold_marks_more_or_fewer_positions_at_once(mapped, viewer):

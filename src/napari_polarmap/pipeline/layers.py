@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.core.directions import ANGLES_DEG, COLORS, LABELS, N_DIRECTIONS, UNDEFINED
 from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.pipeline.estimate_layers import estimate_parts
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -64,7 +65,8 @@ def map_layers(result: PolarizationMap, *, arrow_spacing_px: int | None = None) 
     layers = []
     if result.virtual_image is not None:
         layers.append(virtual_image_layer(result))
-    layers += [confidence_layer(result), score_layer(result), window_layer(result), direction_layer(result)]
+    layers += [confidence_layer(result), *estimate_layers(result), score_layer(result)]
+    layers += [window_layer(result), direction_layer(result)]
     if result.misclassified is not None:
         layers.append(misclassified_layer(result))
     return [*layers, arrow_layer(result, spacing_px=arrow_spacing_px), irregular_layer(result)]
@@ -83,12 +85,20 @@ def virtual_image_layer(result: PolarizationMap) -> LayerData:
     return image, _map_options(result, "Bright field", SCAN_ROLE, **_contrast(image)), "image"
 
 
+def estimate_layers(result: PolarizationMap) -> list[LayerData]:
+    """Window size, thickness, tilt and magnitude, as far as the result holds them; hidden at first."""
+    return [
+        (np.asarray(data), _map_options(result, name, role, visible=False, **display), "image")
+        for data, name, role, display in estimate_parts(result)
+    ]
+
+
 def confidence_layer(result: PolarizationMap) -> LayerData:
-    """Probability that the direction is right, 0 to 1; hidden at first."""
+    """Probability that the direction is right, 0 to 1, transparent where there is none; hidden at first."""
     options = _map_options(
         result, "Confidence", "confidence", colormap="viridis", contrast_limits=(0.0, 1.0), visible=False
     )
-    return result.confidence, options, "image"
+    return np.where(result.direction == UNDEFINED, np.nan, result.confidence).astype(np.float32), options, "image"
 
 
 def score_layer(result: PolarizationMap) -> LayerData:

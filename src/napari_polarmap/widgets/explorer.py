@@ -14,10 +14,11 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
 from superqt.utils import qthrottled
 
 from napari_polarmap.core.data import Scan4D
-from napari_polarmap.core.directions import UNDEFINED, Direction
+from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.core.preprocessing import center_of_mass
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import MAP_KEY, SCAN_KEY, direction_shares, scan_geometry
+from napari_polarmap.pipeline.reading import reading
 from napari_polarmap.widgets.pattern_view import Overlay, PatternView
 from napari_polarmap.widgets.wheel import DirectionWheel
 from napari_polarmap.widgets.workers import Jobs
@@ -58,9 +59,11 @@ class Explorer(QWidget):
         self.logarithmic.toggled.connect(self.view.set_logarithmic)
         self.reading = QLabel(NOWHERE)
         self.reading.setToolTip(
-            "Scan row and column under the mouse; direction of the map and the probability that it is right"
+            "Scan row and column under the mouse; direction of the map, probability that it is right,\n"
+            "thickness with its standard error, specimen tilt, and the window the answer rests on"
         )
         self.reading.setTextFormat(Qt.TextFormat.PlainText)
+        self.reading.setWordWrap(True)
         caption = QLabel("<b>Pattern at the cursor</b>")
         legend = QLabel("<b>Direction</b>")
         layout = QGridLayout(self)
@@ -188,12 +191,6 @@ class Explorer(QWidget):
         direction = UNDEFINED
         if self._result is not None and row < self._result.scan_shape[0] and column < self._result.scan_shape[1]:
             direction = int(self._result.domain[row, column])
-            if direction == UNDEFINED:
-                text += "   undefined"
-            else:
-                entry = Direction(direction)
-                text += f"   {entry.name} {entry.angle_deg:.0f}°"
-                confidence = float(self._result.confidence[row, column])
-                text += f"   confidence {confidence:.2f}" if np.isfinite(confidence) else ""
+            text += f"   {reading(self._result, row, column)}"
         self.reading.setText(text)
         self.wheel.set_active(None if direction == UNDEFINED else direction)

@@ -23,6 +23,7 @@ from napari_polarmap.pipeline.layers import (
     scan_geometry,
     scan_layer,
 )
+from napari_polarmap.widgets.direction_labels import make_layer
 
 
 def warm_up() -> None:
@@ -123,11 +124,11 @@ class MapLayers:
         layers = self._viewer.layers
         active, arrows = layers.selection.active, self.layer("arrows", source)
         place = len(layers) if arrows is None else layers.index(arrows)
-        layers.insert(place, Layer.create(data, options, kind))
+        layers.insert(place, make_layer(data, options, kind))
         layers.selection.active = active
 
     def _add(self, data: Any, options: dict[str, Any], kind: str) -> None:
-        self._viewer.add_layer(Layer.create(data, options, kind))
+        self._viewer.add_layer(make_layer(data, options, kind))
 
 
 def _exchange(layer: Layer, data: Any, options: dict[str, Any], kind: str) -> None:
