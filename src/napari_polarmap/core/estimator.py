@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.directions import ANGLES_DEG
-from napari_polarmap.core.odd_part import N_PARAMETERS, TILT_SCALE_MRAD, polarization_axes
+from napari_polarmap.core.odd_part import TILT_SCALE_MRAD, polarization_axes
 from napari_polarmap.core.template_fit import PRIOR_SD, Fit, PhysicalModel, fit_thicknesses, noise_variance
 
 Array = NDArray[np.float64]
 
 _COARSE_DEG: Final = np.arange(0.0, 360.0, 15.0)
-_FINE_DEG: Final = np.arange(0.0, 360.0, 1.0)
+_FINE_DEG: Final = np.arange(0.0, 360.0, 3.0)
 _FAR: Final = 30.0
+_ANY_ANGLE_DEG: Final = 104.0
+"""Standard deviation of an angle of which nothing is known."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -119,54 +121,46 @@ def _estimate_batch(model: PhysicalModel, patterns: NDArray[np.floating], varian
     fit, even, even_misfit = fit_thicknesses(model, patterns, variance)
     gain = np.maximum(_gain(fit, polarization_axes(_COARSE_DEG), amplitude=0.0, spread=1.0), 0)
     likelihood = fit.base + even + gain.max(axis=-1)
-    best = likelihood.argmax(axis=1)
-    at = np.arange(len(best)), best
-
-    # The angle of the largest gain without any prior on the amplitude, then all six together.
-    score, information = fit.score[at], fit.information[at]
-    ahead = polarization_axes(_FINE_DEG)
-    along = ((ahead @ information) * ahead).sum(axis=-1)
-    gain = np.maximum(score @ ahead.T, 0) ** 2 / along
-    angle = np.deg2rad(_FINE_DEG[gain.argmax(axis=1)] + _vertex(gain))
-    axes = polarization_axes(np.rad2deg(angle))
-    turning = (polarization_axes(np.rad2deg(angle) + 0.5) - polarization_axes(np.rad2deg(angle) - 0.5)) * 180 / np.pi
-    amplitude = np.maximum(np.einsum("ni,ni->n", score, axes), 0) / np.einsum("ni,nij,nj->n", axes, information, axes)
-    # Where nothing points anywhere the angle has no error of its own: at least a tenth of the nominal amplitude.
-    lever = np.maximum(amplitude, 0.1)[:, None]
-    basis = np.zeros((len(best), 6, N_PARAMETERS))
-    basis[:, range(4), range(4)] = 1
-    basis[:, 4, 4:], basis[:, 5, 4:] = axes, lever * turning
-    prior = np.diag(np.concatenate([PRIOR_SD[:4] ** -2.0, [0, 0]]))
-    gram = basis @ fit.gram[at] @ basis.transpose(0, 2, 1)
-    covariance = np.linalg.inv(gram + prior)
-    counted = covariance @ (basis @ fit.counted[at] @ basis.transpose(0, 2, 1)) @ covariance
-    polar = np.einsum("n,ni->ni", amplitude, axes)
-    nuisance_rhs = fit.rhs[at][:, :4] - np.einsum("nij,nj->ni", fit.gram[at][:, :4, 4:], polar)
-    nuisance = np.linalg.solve(fit.gram[at][:, :4, :4] + prior[:4, :4], nuisance_rhs[..., None])[..., 0]
+    at = np.arange(len(likelihood)), likelihood.argmax(axis=1)
+    gram, rhs = fit.gram[at], fit.rhs[at]
+    inverse = np.linalg.inv(gram[:, :4, :4] + np.diag(PRIOR_SD[:4] ** -2.0))
+    # Score of the polarization, freed of what tilt and offset explain.
+    free = np.concatenate([-gram[:, 4:, :4] @ inverse, np.tile(np.eye(4), (len(rhs), 1, 1))], axis=2)
+    counted = free @ fit.counted[at] @ free.transpose(0, 2, 1)
+    polar, vector, vector_counted, vector_posterior = _polarization(fit.score[at], fit.information[at], counted)
+    nuisance = (inverse @ (rhs[:, :4] - (gram[:, :4, 4:] @ polar[..., None])[..., 0])[..., None])[..., 0]
+    nuisance_counted = inverse @ fit.counted[at][:, :4, :4] @ inverse
 
     thickness, thickness_error = _peak(likelihood, model.thickness_nm)
-    unit = np.stack([-np.sin(angle), np.cos(angle)], axis=-1)
-    across = np.stack([-np.cos(angle), -np.sin(angle)], axis=-1)
-    turn = np.stack([unit, lever[..., None].squeeze(-1) * across], axis=1)
+    amplitude = np.hypot(*vector.T)
+    along = vector / np.maximum(amplitude, 1e-12)[:, None]
+    across = np.stack([-along[:, 1], along[:, 0]], axis=-1)
 
-    def vector_sd(cov: Array) -> Array:
-        return np.asarray(np.sqrt(np.einsum("nki,nkl,nli->ni", turn, cov[:, 4:, 4:], turn)), np.float64)
+    def width(covariance: Array, direction: Array) -> Array:
+        square = (direction[:, None] @ covariance @ direction[..., None])[:, 0, 0]
+        return np.asarray(np.sqrt(np.maximum(square, 0)), np.float64)
 
-    rest = fit.square[at] - np.einsum("ni,ni->n", fit.rhs[at], np.concatenate([nuisance, polar], axis=1))
+    def turn_deg(covariance: Array) -> Array:
+        return np.minimum(np.rad2deg(width(covariance, across) / np.maximum(amplitude, 1e-12)), _ANY_ANGLE_DEG)
+
+    def both(covariance: Array) -> Array:
+        return np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)[:, :2])
+
+    rest = fit.square[at] - np.einsum("ni,ni->n", rhs, np.concatenate([nuisance, polar], axis=1))
     odd_misfit = rest / (2 * model.odd_modes.shape[0])
     values = {
-        "vector": amplitude[:, None] * unit,
-        "vector_error": vector_sd(counted),
-        "vector_spread": vector_sd(covariance),
+        "vector": vector,
+        "vector_error": both(vector_counted),
+        "vector_spread": both(vector_posterior),
         "amplitude": amplitude,
-        "amplitude_error": np.sqrt(counted[:, 4, 4]),
-        "amplitude_spread": np.sqrt(covariance[:, 4, 4]),
-        "angle_deg": np.rad2deg(angle) % 360,
-        "angle_error_deg": np.rad2deg(np.sqrt(counted[:, 5, 5])),
-        "angle_spread_deg": np.rad2deg(np.sqrt(covariance[:, 5, 5])),
+        "amplitude_error": width(vector_counted, along),
+        "amplitude_spread": width(vector_posterior, along),
+        "angle_deg": np.rad2deg(np.arctan2(-vector[:, 0], vector[:, 1])) % 360,
+        "angle_error_deg": turn_deg(vector_counted),
+        "angle_spread_deg": turn_deg(vector_posterior),
         "tilt_mrad": TILT_SCALE_MRAD * nuisance[:, :2],
-        "tilt_error_mrad": TILT_SCALE_MRAD * np.sqrt(np.diagonal(counted, axis1=1, axis2=2)[:, :2]),
-        "tilt_spread_mrad": TILT_SCALE_MRAD * np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)[:, :2]),
+        "tilt_error_mrad": TILT_SCALE_MRAD * both(nuisance_counted),
+        "tilt_spread_mrad": TILT_SCALE_MRAD * both(inverse),
         "thickness_nm": thickness,
         "thickness_error_nm": thickness_error,
         "misfit": np.maximum(odd_misfit, even_misfit[at]),
@@ -190,13 +184,38 @@ def _peak(likelihood: Array, thickness_nm: Array) -> tuple[Array, Array]:
     return thickness_nm[top] + step * shift, step / np.sqrt(bend)
 
 
-def _vertex(gain: Array) -> Array:
-    """Return how far the vertex of a parabola lies from the largest of its periodic samples, in samples."""
-    rows, top = np.arange(len(gain)), gain.argmax(axis=1)
-    left, middle, right = (gain[rows, (top + step) % gain.shape[1]] for step in (-1, 0, 1))
-    bend = left - 2 * middle + right
-    vertex: Array = np.divide(left - right, 2 * bend, out=np.zeros(len(gain)), where=bend < 0)
-    return vertex
+def _polarization(score: Array, information: Array, counted: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the mean polarization over all angles, each weighed by its likelihood.
+
+    Parameters
+    ----------
+    score, information : ndarray, shapes (n, 4) and (n, 4, 4)
+        Of the four polarization parameters.
+    counted : ndarray, shape (n, 4, 4)
+        Covariance of `score` from counting.
+
+    Returns
+    -------
+    polar : ndarray, shape (n, 4)
+    vector : ndarray, shape (n, 2)
+    counted, posterior : ndarray, shape (n, 2, 2)
+        Covariance of `vector` from counting, to first order, and in all.
+    """
+    axes = polarization_axes(_FINE_DEG)
+    unit = np.stack([-np.sin(np.deg2rad(_FINE_DEG)), np.cos(np.deg2rad(_FINE_DEG))], axis=-1)
+    stiffness = ((axes @ information) * axes).sum(axis=-1)
+    amplitude = np.maximum(score @ axes.T, 0) / stiffness
+    gain = 0.5 * amplitude**2 * stiffness
+    weight = np.exp(gain - gain.max(axis=1, keepdims=True))
+    weight /= weight.sum(axis=1, keepdims=True)
+    polar, vector = (weight * amplitude) @ axes, (weight * amplitude) @ unit
+    off = amplitude[..., None] * unit - vector[:, None]
+    # A change of the score changes the amplitude at every angle, and the weights.
+    change = (weight * (amplitude > 0) / stiffness)[..., None] * unit + (weight * amplitude)[..., None] * off
+    slope = change.transpose(0, 2, 1) @ axes
+    posterior = (weight[..., None] * off).transpose(0, 2, 1) @ off
+    posterior += ((weight / stiffness)[..., None] * unit).transpose(0, 2, 1) @ unit
+    return polar, vector, slope @ counted @ slope.transpose(0, 2, 1), posterior
 
 
 def _gain(fit: Fit, axes: Array, *, amplitude: float, spread: float) -> Array:
