@@ -5,7 +5,9 @@ that depend on the thickness, plus the scatter between specimens (site disorder,
 sampling, all with a covariance learnt from training specimens), plus counting noise. The
 symmetric part tells thickness and convergence. At each thickness of a grid the parameters
 are fitted by weighted least squares (Gauss-Newton, as tilt acts beyond first order), and
-the thicknesses are weighed by their likelihood.
+the thicknesses are weighed by their likelihood. The polarization stated is the mean over
+all angles by their probability, where half of the probability beforehand lies on the eight
+easy directions of the crystal: it leans towards them where the data leave room.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ Array = NDArray[np.float64]
 
 _COARSE_DEG: Final = np.arange(0.0, 360.0, 15.0)
 _FINE_DEG: Final = np.arange(0.0, 360.0, 3.0)
+_EASY: Final = 0.5
+"""Probability beforehand that P lies along one of the eight easy directions rather than anywhere."""
+_PRIOR: Final = (1 - _EASY) / len(_FINE_DEG) + _EASY / len(ANGLES_DEG) * np.isin(_FINE_DEG, ANGLES_DEG)
 _FAR: Final = 30.0
 _ANY_ANGLE_DEG: Final = 104.0
 """Standard deviation of an angle of which nothing is known."""
@@ -185,7 +190,7 @@ def _peak(likelihood: Array, thickness_nm: Array) -> tuple[Array, Array]:
 
 
 def _polarization(score: Array, information: Array, counted: Array) -> tuple[Array, Array, Array, Array]:
-    """Return the mean polarization over all angles, each weighed by its likelihood.
+    """Return the mean polarization over all angles, each weighed by its probability.
 
     Parameters
     ----------
@@ -205,7 +210,7 @@ def _polarization(score: Array, information: Array, counted: Array) -> tuple[Arr
     unit = np.stack([-np.sin(np.deg2rad(_FINE_DEG)), np.cos(np.deg2rad(_FINE_DEG))], axis=-1)
     stiffness = ((axes @ information) * axes).sum(axis=-1)
     amplitude = np.maximum(score @ axes.T, 0) / stiffness
-    gain = 0.5 * amplitude**2 * stiffness
+    gain = 0.5 * amplitude**2 * stiffness + np.log(_PRIOR)
     weight = np.exp(gain - gain.max(axis=1, keepdims=True))
     weight /= weight.sum(axis=1, keepdims=True)
     polar, vector = (weight * amplitude) @ axes, (weight * amplitude) @ unit

@@ -40,6 +40,8 @@ class PhysicalModel:
     monitor_share : ndarray, shape (monitors,)
         How much of the counting noise of a pattern brought to the grid they keep, as
         interpolation takes some of it away.
+    kept : ndarray, shape (1,)
+        The same for `odd_modes`, in the mean.
     thickness_nm : ndarray, shape (t,)
     odd_terms : ndarray, shape (t, terms, modes)
         Coefficients of `core.odd_part.odd_terms`.
@@ -56,6 +58,7 @@ class PhysicalModel:
     monitor_modes: Array
     monitor_variance: Array
     monitor_share: Array
+    kept: Array
     thickness_nm: Array
     odd_terms: Array
     odd_variance: Array
@@ -103,6 +106,7 @@ def noise_variance(model: PhysicalModel, patterns: NDArray[np.floating]) -> Arra
 def fit_thicknesses(model: PhysicalModel, patterns: NDArray[np.floating], variance: Array) -> tuple[Fit, Array, Array]:
     """Fit the symmetric part, then the odd part at the thicknesses it allows."""
     odd, even = fold(normalised(patterns))
+    variance = variance * model.kept
     z_even = (2 * (even - model.mean) * model.weight) @ model.even_modes.T
     likelihood, convergence, misfit = _fit_even(model, z_even, variance)
     z_odd = (2 * odd * model.weight) @ model.odd_modes.T

@@ -121,6 +121,7 @@ def fit_templates(
         "monitor_modes": modes[count:],
         "monitor_variance": (odd_rest[:, count:] ** 2).mean(axis=0),
         "monitor_share": _kept_noise(modes[count:], mean, weight),
+        "kept": _kept_noise(modes[:count], mean, weight).mean(keepdims=True),
         "thickness_nm": nodes,
         "odd_terms": table[..., :count],
         "odd_variance": options.odd_widening * variance,
