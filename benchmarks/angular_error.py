@@ -74,7 +74,8 @@ def score(path: Path, most: int = 300) -> None:
         electrons = pool.effective_positions * per_pattern if counted else np.inf
         found = estimator.estimate(np.maximum(pooled, 0), electrons=electrons)
         truth = np.array([ANGLES_DEG[label[plan.grid.axes[0][y], plan.grid.axes[1][x]]] for y, x in places])
-        off = angle_between_deg(found.angle_deg + crystal_deg, truth)
+        # Labels count in steps of 45 degrees from the crystal axis nearest to the scan's columns.
+        off = angle_between_deg(found.angle_deg + 45 * round(crystal_deg / 45), truth)
         print(
             f"{path.stem:<12}{pool.cells:3.0f} {electrons:9.2g} {len(places):6d} | {np.median(off):6.1f} "
             f"{np.percentile(off, 95):6.1f} | {np.median(found.angle_error_deg):6.1f} "

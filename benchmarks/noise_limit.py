@@ -113,7 +113,14 @@ def draw(curves: dict[str, np.ndarray], ceilings: dict[str, float], out: Path) -
     axes.set(
         xlabel="electrons in the window", ylabel="direction right [%]", ylim=(0, 101), xlim=(DOSES[0], DOSES[-1] * 2.2)
     )
-    axes.legend(frameon=False, fontsize=8, loc="lower right", title="diamonds: exact intensities", title_fontsize=8)
+    axes.legend(
+        framealpha=1,
+        edgecolor="none",
+        fontsize=8,
+        loc="lower right",
+        title="diamonds: exact intensities",
+        title_fontsize=8,
+    )
     axes.grid(alpha=0.25)
     FigureCanvasAgg(figure).print_png(str(out))
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from napari_polarmap.core.directions import ANGLES_DEG, angle_between_deg
+from napari_polarmap.core.metrics import wall_distance
 from napari_polarmap.core.odd_part import CONVERGENCE_MRAD, TILT_SCALE_MRAD, odd_terms, polarization_axes
+from napari_polarmap.core.pooling import pooling_matrix
 from napari_polarmap.core.symmetry import OPERATIONS
 from napari_polarmap.core.template_fit import PhysicalModel, noise_variance
+from napari_polarmap.io import open_scan
+from napari_polarmap.io.hdf5 import read_truth
+from napari_polarmap.models.registry import load_classifier
 from napari_polarmap.models.template import load_estimator
+from napari_polarmap.pipeline.frame import Frame
+from napari_polarmap.pipeline.inspection import inspect_scan
+from napari_polarmap.pipeline.parameters import MapParams
+from napari_polarmap.pipeline.windows import plan_windows
+from napari_polarmap.plugin import sample_path
 
 TILT = np.array([1.2, -0.7])
 
@@ -124,3 +136,49 @@ def test_eight_directions_lie_45_degrees_apart_in_the_estimate(estimator):
     patterns = np.stack([planted(estimator.model, angle) for angle in ANGLES_DEG])
     logits = estimator.predict_logits(patterns.astype(np.float32), pooled=True)
     assert logits[:, :8].argmax(axis=1).tolist() == list(range(8))
+
+
+@pytest.fixture(scope="module")
+def pooled():
+    """Pooled patterns: six held-out specimens, exact, and the whole of three pseudo-experimental scans."""
+    with np.load(Path(__file__).parents[1] / "data" / "pooled.npz") as file:
+        return {name: file[name] for name in file.files}
+
+
+def test_on_held_out_specimens_the_angle_is_right_within_20_degrees_in_the_median(estimator, pooled):
+    found = estimator.estimate(pooled["patterns"], electrons=5e6)
+    off = angle_between_deg(found.angle_deg, 45.0 * pooled["label"])
+    assert np.median(off) < 20
+    assert off.max() < 90
+    np.testing.assert_allclose(found.thickness_nm, pooled["thickness_nm"], atol=2.5)
+
+
+def test_on_held_out_specimens_and_scans_the_stated_error_is_the_scatter_of_redrawn_counts(estimator, pooled):
+    ratios = []
+    for seed, pattern in enumerate(pooled["patterns"].astype(float)):
+        found = estimator.estimate(counted(pattern, 2e6, draws=60, seed=seed), electrons=2e6)
+        turn = np.exp(1j * np.deg2rad(found.angle_deg))
+        off = np.rad2deg(np.angle(turn / turn.mean()))
+        ratios.append(np.sqrt((found.angle_error_deg**2).mean() / (off**2).mean()))
+    assert 1 / 1.5 < np.median(ratios) < 1.5
+    assert ((np.array(ratios) > 1 / 1.5) & (np.array(ratios) < 1.5)).mean() >= 0.75
+
+
+def test_the_vector_points_right_on_both_domains_of_the_packaged_scan(estimator):
+    path = sample_path("two_domains")
+    label, _ = read_truth(path)
+    classifier, params = load_classifier("template-niobate"), MapParams()
+    with open_scan(path) as scan:
+        inspection = inspect_scan(scan)
+        frame = Frame(scan, classifier, inspection, params)
+        plan, _ = plan_windows(scan, inspection, params)
+        matrix = pooling_matrix(label.shape, *plan.grid.axes, plan.base.weights)
+        patterns = frame.patterns(*(slice(0, n) for n in label.shape))
+        windows = matrix @ patterns.reshape(len(patterns), -1)
+    at = np.ix_(*plan.grid.axes)
+    clear = (wall_distance(label)[at] > plan.width_px).ravel()
+    for direction in np.unique(label):
+        inside = clear & (label[at].ravel() == direction)
+        found = estimator.estimate(windows[inside].mean(axis=0).reshape(1, 64, 64))
+        assert angle_between_deg(found.angle_deg[0], 45.0 * direction) < 15
+        assert found.thickness_nm[0] == pytest.approx(18, abs=1.5)

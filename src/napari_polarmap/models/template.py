@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +80,8 @@ class TemplatePredictor:
 
 def build(arrays: dict[str, NDArray[Any]], _options: dict[str, Any]) -> TemplatePredictor:
     """Build the predictor from the arrays of `PhysicalModel`."""
-    return TemplatePredictor(PhysicalModel(**{key: value.astype(np.float64) for key, value in arrays.items()}))
+    known = {entry.name: arrays[entry.name].astype(np.float64) for entry in fields(PhysicalModel)}
+    return TemplatePredictor(PhysicalModel(**known))
 
 
 def load_estimator(path: str | Path = TEMPLATE_FILE) -> TemplatePredictor:
