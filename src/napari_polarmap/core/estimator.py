@@ -146,10 +146,11 @@ def _estimate_batch(model: PhysicalModel, patterns: NDArray[np.floating], varian
         return np.asarray(np.sqrt(np.maximum(square, 0)), np.float64)
 
     def turn_deg(covariance: Array) -> Array:
-        return np.minimum(np.rad2deg(width(covariance, across) / np.maximum(amplitude, 1e-12)), _ANY_ANGLE_DEG)
+        turn = np.rad2deg(width(covariance, across) / np.maximum(amplitude, 1e-12))
+        return np.asarray(np.minimum(turn, _ANY_ANGLE_DEG), np.float64)
 
     def both(covariance: Array) -> Array:
-        return np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)[:, :2])
+        return np.asarray(np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)[:, :2]), np.float64)
 
     rest = fit.square[at] - np.einsum("ni,ni->n", rhs, np.concatenate([nuisance, polar], axis=1))
     odd_misfit = rest / (2 * model.odd_modes.shape[0])
