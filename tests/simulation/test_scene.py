@@ -12,7 +12,7 @@ from napari_polarmap.core.directions import Direction
 from napari_polarmap.core.preprocessing import center_of_mass
 from napari_polarmap.simulation.config import SceneTable, SimulationConfig
 from napari_polarmap.simulation.crystal import NIOBIUM, niobate, polarization_axis
-from napari_polarmap.simulation.detector import Camera, draw_camera, record
+from napari_polarmap.simulation.detector import Camera, Recorder, draw_camera
 from napari_polarmap.simulation.scene import block_slices, build_scene, n_blocks
 from napari_polarmap.simulation.structure import build_structure
 
@@ -121,23 +121,37 @@ def test_the_camera_puts_the_disk_where_its_offset_says():
     pattern = (np.hypot(y, x) < 12).astype(np.float32)[None, None]
     rng = np.random.default_rng(0)
     camera = replace(CAMERA, offset_px=(3.0, -4.0), rotation_deg=30.0)
-    image = record(pattern, camera, mrad_per_px=1.0, step_A=0.5, rng=rng)
+    image = Recorder(camera, mrad_per_px=1.0, step_A=0.5, rng=rng).record(pattern)
     np.testing.assert_allclose(center_of_mass(image)[0, 0], (34.5, 27.5), atol=0.02)
 
 
 def test_the_camera_counts_the_dose():
     pattern = np.full((2, 3, 64, 64), 1 / 64**2, np.float32)
-    image = record(
-        pattern, replace(CAMERA, dose_electrons=5000), mrad_per_px=1.0, step_A=0.5, rng=np.random.default_rng(0)
-    )
+    camera = replace(CAMERA, dose_electrons=5000)
+    image = Recorder(camera, mrad_per_px=1.0, step_A=0.5, rng=np.random.default_rng(0)).record(pattern)
     assert image.dtype == np.uint16
     assert image.sum(axis=(2, 3)).mean() == pytest.approx(5000, rel=0.05)
+
+
+def test_a_scan_recorded_in_bands_is_the_scan_recorded_at_once():
+    patterns = np.random.default_rng(1).random((14, 3, 32, 32)) / 500
+    camera = replace(CAMERA, size_px=24, dose_electrons=5000, source_A=0.8, gain_noise=0.05)
+
+    def recorder():
+        return Recorder(camera, mrad_per_px=1.0, step_A=0.8, rng=np.random.default_rng(0))
+
+    banded, halo = recorder(), recorder().halo
+    bands = []
+    for top in range(0, 14, 5):
+        first, bottom = max(0, top - halo), min(top + 5, 14)
+        bands.append(banded.record(patterns[first : bottom + halo], slice(top - first, bottom - first)))
+    np.testing.assert_array_equal(np.concatenate(bands), recorder().record(patterns))
 
 
 def test_dead_and_hot_pixels_are_the_same_in_every_pattern():
     pattern = np.full((3, 4, 64, 64), 1 / 64**2, np.float32)
     camera = replace(CAMERA, size_px=32, dose_electrons=80000, dead_fraction=0.02, hot_fraction=0.01)
-    image = record(pattern, camera, mrad_per_px=1.0, step_A=0.5, rng=np.random.default_rng(0))
+    image = Recorder(camera, mrad_per_px=1.0, step_A=0.5, rng=np.random.default_rng(0)).record(pattern)
     assert (image == 0).all(axis=(0, 1)).sum() == round(0.02 * 32**2)
     hot = (image > 100).all(axis=(0, 1))
     assert hot.sum() == round(0.01 * 32**2)

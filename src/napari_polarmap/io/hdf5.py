@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -167,7 +167,7 @@ def write_scan(
     attrs: Mapping[str, float | str | None] | None = None,
     label: ArrayLike | None = None,
     defect: ArrayLike | None = None,
-    extra: Mapping[str, ArrayLike | str] | None = None,
+    extra: Mapping[str, ArrayLike | str | Callable[[], str]] | None = None,
 ) -> Path:
     """Write a scan in our own layout, under a temporary name until it is whole.
 
@@ -184,7 +184,8 @@ def write_scan(
     label, defect : array_like, shape (scan_y, scan_x), optional
         Truth of simulated data: class (255 undefined) and whether there is a defect.
     extra : mapping, optional
-        Further datasets by name: arrays or texts.
+        Further datasets by name: arrays, texts, or functions called when the data are
+        written that return a text.
 
     Returns
     -------
@@ -213,7 +214,7 @@ def write_scan(
                         raise ValueError(f"{name} has shape {array.shape}; the scan has {dataset.shape[:2]} positions")
                     file.create_dataset(name, data=array, compression="gzip")
             for name, content in (extra or {}).items():
-                file[name] = content
+                file[name] = content() if callable(content) else content
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

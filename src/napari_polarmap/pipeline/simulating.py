@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
 import multiprocessing
 import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
@@ -20,22 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.config import ConfigError
-from napari_polarmap.io.hdf5 import write_scan
+from napari_polarmap.pipeline.simulation_files import join_scan, join_specimens, write_manifest
 from napari_polarmap.simulation.config import SimulationConfig, load_config
-from napari_polarmap.simulation.detector import draw_camera, record
-from napari_polarmap.simulation.multislice import sampling_mrad
 from napari_polarmap.simulation.scene import (
-    BOX_CELLS,
-    Scene,
-    block_slices,
-    build_scene,
     n_blocks,
     simulate_block,
 )
-from napari_polarmap.simulation.specimens import INTENSITY_SCALE, simulate_specimen
+from napari_polarmap.simulation.specimens import simulate_specimen
 
 ReportProgress = Callable[[int, int], None]
-MANIFEST_FORMAT = "napari-polarmap simulation"
 
 
 def simulate(
@@ -76,7 +67,7 @@ def simulate(
         After Ctrl-C, saying how to go on; the pieces done are kept.
     """
     config, out = load_config(config_path, variant), Path(out)
-    text = Path(config_path).read_text(encoding="utf-8")
+    source = {"config": Path(config_path).read_text(encoding="utf-8"), "variant": variant}
     if not out.parent.is_dir():
         raise ConfigError(f"{out.parent}: no such folder to write {out.name} into")
     folder = out.with_name(out.name + ".pieces")
@@ -86,9 +77,8 @@ def simulate(
     except KeyboardInterrupt:
         done = len(list(folder.glob("*.npz")))
         raise KeyboardInterrupt(f"interrupted; {done} pieces are kept in {folder}, go on with --resume") from None
-    join = _join_scan if config.kind == "scan" else _join_specimens
-    manifest = join(config, text, pieces, out)
-    _write_manifest(manifest, out)
+    join = join_scan if config.kind == "scan" else join_specimens
+    write_manifest(join(config, source, pieces, out), out)
     shutil.rmtree(folder)
     return out
 
@@ -165,113 +155,3 @@ def _make_piece(config: SimulationConfig, index: int, path: str) -> None:
     with partial.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
     partial.replace(path)
-
-
-def _join_specimens(config: SimulationConfig, text: str, pieces: list[Path], out: Path) -> dict[str, Any]:
-    """Rows of the file are specimens times thicknesses, columns the probe positions."""
-    rows: dict[str, list[float]] = {}
-    for index, piece in enumerate(pieces):
-        with np.load(piece) as arrays:
-            facts = dict(zip(arrays["keys"].tolist(), arrays["values"].tolist(), strict=True))
-            for thickness in arrays["thickness_nm"].tolist():
-                for key, value in {"specimen": index, "thickness_nm": thickness, **facts}.items():
-                    rows.setdefault(key, []).append(value)
-    label = np.array(rows.pop("label"), np.uint8)
-    manifest = _manifest(config, text, _row_blocks(pieces))
-    write_scan(
-        out,
-        _row_blocks(pieces),
-        attrs={
-            "voltage_kV": config.microscope.voltage_kV.low,
-            "material": config.crystal.name,
-            "zone_axis": config.crystal.zone_axis,
-            "mrad_per_px": float(np.mean(rows["mrad_per_px"])),
-            "convergence_mrad": float(np.mean(rows["convergence_mrad"])),
-            "intensity_scale": INTENSITY_SCALE,
-            "config_sha256": _digest(config),
-        },
-        label=np.repeat(label[:, None], config.probe.per_cell**2, axis=1),
-        extra={f"specimen/{key}": np.asarray(values) for key, values in rows.items()}
-        | {"manifest": json.dumps(manifest, indent=1)},
-    )
-    return manifest
-
-
-def _row_blocks(pieces: list[Path]) -> Iterator[NDArray[np.float16]]:
-    for piece in pieces:
-        with np.load(piece) as arrays:
-            yield arrays["patterns"]
-
-
-def _join_scan(config: SimulationConfig, text: str, pieces: list[Path], out: Path) -> dict[str, Any]:
-    scene = build_scene(config)
-    crop = config.multislice.crop_px
-    exact = np.empty((config.scene.rows, config.scene.columns, crop, crop), np.float32)
-    for index, piece in enumerate(pieces):
-        block = block_slices(config, index)
-        with np.load(piece) as arrays:
-            exact[block] = (arrays["patterns"].astype(np.float32) / INTENSITY_SCALE).reshape(exact[block].shape)
-    rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(2,)))
-    camera = draw_camera(config, rng)
-    sampling = sampling_mrad(BOX_CELLS * scene.lattice_A, scene.microscope)
-    counts = record(exact, camera, mrad_per_px=sampling, step_A=scene.step_A, rng=rng)
-    manifest = _manifest(config, text, [counts])
-    write_scan(
-        out,
-        counts,
-        attrs={**_scan_attrs(config, scene), "mrad_per_px": camera.mrad_per_px, "config_sha256": _digest(config)}
-        | {"rotation_deg": camera.rotation_deg + scene.crystal_angle_deg},
-        label=scene.label,
-        defect=scene.defect,
-        extra={
-            f"truth/{name}": np.asarray(getattr(scene, name), np.float32)
-            for name in ("angle_deg", "thickness_nm", "tilt_mrad")
-        }
-        | {"manifest": json.dumps(manifest, indent=1)},
-    )
-    return manifest
-
-
-def _scan_attrs(config: SimulationConfig, scene: Scene) -> dict[str, Any]:
-    return {
-        "voltage_kV": scene.microscope.voltage_kV,
-        "convergence_mrad": scene.microscope.convergence_mrad,
-        "scan_step_A": scene.step_A,
-        "thickness_nm": float(scene.thickness_nm.mean()),
-        "material": config.crystal.name,
-        "zone_axis": config.crystal.zone_axis,
-        "crystal_angle_deg": scene.crystal_angle_deg,
-    }
-
-
-def _manifest(config: SimulationConfig, text: str, blocks: Iterable[NDArray[Any]]) -> dict[str, Any]:
-    """Return what is needed to make the file again and to see that it is the same."""
-    digest, shape, dtype = hashlib.sha256(), [0], ""
-    for block in blocks:
-        digest.update(np.ascontiguousarray(block).tobytes())
-        shape, dtype = [shape[0] + len(block), *block.shape[1:]], str(block.dtype)
-    packages = ("napari-polarmap", "abtem", "ase", "numpy", "scipy", "torch")
-    return {
-        "format": MANIFEST_FORMAT,
-        "seed": config.seed,
-        "config": text,
-        "config_sha256": _digest(config),
-        "cif": config.crystal.cif,
-        "cif_sha256": config.crystal.cif_sha256,
-        "data": {"shape": shape, "dtype": dtype, "sha256": digest.hexdigest()},
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-    }
-
-
-def _write_manifest(manifest: dict[str, Any], out: Path) -> None:
-    with out.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    record = {**manifest, "file": {"name": out.name, "bytes": out.stat().st_size, "sha256": digest}}
-    path = out.with_name(f"{out.stem}.manifest.json")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def _digest(config: SimulationConfig) -> str:
-    return hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()

@@ -76,7 +76,7 @@ def arrange(
         axes = np.stack([crystal.axis((start + 2 * turn) % 8, depth_sign=depth_sign) for turn in range(4)])
         return Arrangement(
             lambda place: _closure(place, axes, start.angle_deg, width),
-            lambda place: start.angle_deg + 90 * _quadrant(place, start.angle_deg)[0],
+            lambda place: start.angle_deg + 90.0 * _quadrant(place, start.angle_deg)[0].astype(np.float64),
         )
     named = [parse_direction(name) for name in (first, second or first)]
     ends = [crystal.axis(direction, depth_sign=depth_sign) for direction in named]
@@ -88,7 +88,8 @@ def arrange(
         return np.asarray((1 - share) * ends[0] + share * ends[1], dtype=np.float64)
 
     def angle_deg(place: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(place @ normal >= 0, named[1].angle_deg, named[0].angle_deg)
+        angle = np.where(place @ normal >= 0, named[1].angle_deg, named[0].angle_deg)
+        return np.asarray(angle, dtype=np.float64)
 
     return Arrangement(polarization, angle_deg)
 
@@ -131,7 +132,8 @@ def _vortex(place: NDArray[np.float64], core_A: float, crystal: Crystal, depth_s
     after = (before + 1) % len(classes)
 
     def across(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        return vector[..., 0] * wanted[..., 1] - vector[..., 1] * wanted[..., 0]
+        turned = vector[..., 0] * wanted[..., 1] - vector[..., 1] * wanted[..., 0]
+        return np.asarray(turned, dtype=np.float64)
 
     share = (across(axes[before]) / (across(axes[before]) - across(axes[after])))[..., None]
     vector = (1 - share) * axes[before] + share * axes[after]
