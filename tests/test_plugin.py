@@ -91,8 +91,8 @@ def test_every_sample_of_the_manifest_is_in_the_menu_of_the_dock(manifest):
     assert {sample.key for sample in manifest.contributions.sample_data} == set(plugin.SAMPLES)
 
 
-def test_the_dock_is_named_as_in_the_documentation(manifest):
-    assert [widget.display_name for widget in manifest.contributions.widgets] == ["Polarization mapping"]
+def test_the_docks_are_named_as_in_the_documentation(manifest):
+    assert [widget.display_name for widget in manifest.contributions.widgets] == ["Polarization mapping", "Error analysis"]
 
 
 def test_a_scan_file_becomes_its_bright_field_image_with_the_scan(scan_file):
@@ -113,6 +113,7 @@ def test_a_result_file_becomes_all_its_layers(result, tmp_path):
         "Polarization direction",
         "Polarization arrows",
         "Irregular positions",
+        "Irregular regions",
     ]
 
 

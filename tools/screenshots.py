@@ -105,7 +105,7 @@ def two_domains() -> None:
     bar = tour.dock.scroll.verticalScrollBar()
     bar.setValue(bar.maximum())
     direction = Direction(int(tour.dock.result.domain[rows // 3, columns // 4]))
-    tour.dock.review.reference.setCurrentIndex(tour.dock.review.reference.findData(direction))
+    tour.dock.review.reference.box.setCurrentIndex(tour.dock.review.reference.box.findData(direction))
     tour.look(rows // 3, 3 * columns // 4)
     tour.dock.export.button.click()
     wait(lambda: tour.dock.export.written.text().startswith("Wrote"))

@@ -10,7 +10,7 @@ import json
 import os
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from napari_polarmap.terminal import ProgressLine, UsageError, say
 
@@ -186,19 +186,12 @@ def _reference(text: str, scan_shape: tuple[int, int]) -> int | NDArray[np.uint8
             raise UsageError(
                 f"--reference {text}: neither a class ({', '.join(LABELS)}) nor a file that is there"
             ) from None
-    if _is_result(path):
-        from napari_polarmap.io.result import PolarizationMap
+    from napari_polarmap.pipeline.review import read_reference
 
-        label: Any = PolarizationMap.load(path).domain
-    else:
-        from napari_polarmap.io.hdf5 import read_truth
-
-        label = read_truth(path)[0]
-    if label is None:
-        raise UsageError(f"--reference {path}: holds no /label; a map of classes or a result file fits")
-    if label.shape != scan_shape:
-        raise UsageError(f"--reference {path}: is a map of {label.shape} positions; the scan has {scan_shape}")
-    return label  # type: ignore[no-any-return]
+    try:
+        return read_reference(path, scan_shape)
+    except ValueError as error:
+        raise UsageError(f"--reference {error}") from None
 
 
 def _mapped(

@@ -68,6 +68,7 @@ def test_napari_accepts_every_layer_of_a_result(result):
         "Differs from reference",
         "Polarization arrows",
         "Irregular positions",
+        "Irregular regions",
     ]
 
 

@@ -25,7 +25,7 @@ def test_a_scan_and_its_map_lie_on_top_of_each_other(viewer, layers, scan, resul
     layers.show_scan(scan, np.ones(scan.scan_shape))
     layers.show_map(result, scan.data)
     assert names(viewer)[:2] == ["film: bright field", "Polarization direction"]
-    assert names(viewer)[2:] == ["Polarization arrows", "Irregular positions"]
+    assert names(viewer)[2:] == ["Polarization arrows", "Irregular positions", "Irregular regions"]
     assert {tuple(layer.scale) for layer in viewer.layers} == {(0.0995, 0.0995)}
     assert viewer.canvas.overlays.scale_bar.visible
 
@@ -88,7 +88,7 @@ def test_the_reference_comes_below_the_arrows_and_goes_again(viewer, layers, sca
     layers.select("direction", scan.data)
     active = viewer.layers.selection.active
     layers.add(misclassified_layer(replace(result, misclassified=result.irregular)), scan.data)
-    assert names(viewer)[-3:] == ["Differs from reference", "Polarization arrows", "Irregular positions"]
+    assert names(viewer)[-4:-1] == ["Differs from reference", "Polarization arrows", "Irregular positions"]
     assert viewer.layers.selection.active is active
     layers.remove("misclassified", scan.data)
     assert "Differs from reference" not in names(viewer)

@@ -126,7 +126,7 @@ def test_a_run_is_given_what_was_chosen(loaded, qtbot, run):
     loaded.disk.crop_px.setValue(28)
     loaded.classifier.model.setCurrentIndex(1)
     loaded.classifier.pool.setCurrentIndex(loaded.classifier.pool.findData("cell"))
-    loaded.review.reference.setCurrentIndex(loaded.review.reference.findData(Direction.LU))
+    loaded.review.reference.box.setCurrentIndex(loaded.review.reference.box.findData(Direction.LU))
     loaded.dataset.calibration.rotation_deg.setValue(12)
     click(qtbot, loaded.classifier.run_button)
     qtbot.waitUntil(lambda: bool(run.calls))
@@ -143,6 +143,7 @@ def test_a_finished_run_shows_its_layers_and_enables_the_rest(mapped, viewer):
         "Polarization direction",
         "Polarization arrows",
         "Irregular positions",
+        "Irregular regions",
     ]
     assert viewer.layers.selection.active.name == "Polarization direction"
     assert viewer.title == "Polarization of film"
@@ -303,7 +304,7 @@ def test_a_result_that_is_dropped_into_the_window_can_be_judged_and_exported(doc
         getattr(viewer, f"add_{kind}")(data, **options)
     assert dock.result is not None
     assert dock.export.button.toolTip() == "choose a folder"
-    dock.review.reference.setCurrentIndex(dock.review.reference.findData(Direction.RM))
+    dock.review.reference.box.setCurrentIndex(dock.review.reference.box.findData(Direction.RM))
     assert "Differs from reference" in viewer.layers
     dock.explorer.look(2, 7)
     assert dock.explorer.reading.text() == "row 2, column 7   LU 135° · 80 % sure"
@@ -323,12 +324,12 @@ def test_the_threshold_marks_more_or_fewer_positions_at_once(mapped, viewer):
 
 
 def test_a_reference_marks_where_the_map_differs(mapped, viewer):
-    mapped.review.reference.setCurrentIndex(mapped.review.reference.findData(Direction.RM))
+    mapped.review.reference.box.setCurrentIndex(mapped.review.reference.box.findData(Direction.RM))
     assert len(viewer.layers["Differs from reference"].data) == 8 * 5
     assert mapped.review.differ.text() == "40 of 72 positions differ (55.6 %)"
-    mapped.review.reference.setCurrentIndex(mapped.review.reference.findData(Direction.LU))
+    mapped.review.reference.box.setCurrentIndex(mapped.review.reference.box.findData(Direction.LU))
     assert len(viewer.layers["Differs from reference"].data) == 8 * 4
-    mapped.review.reference.setCurrentIndex(0)
+    mapped.review.reference.box.setCurrentIndex(0)
     assert "Differs from reference" not in viewer.layers
     assert mapped.result.misclassified is None
 

@@ -260,7 +260,7 @@ def _jump(
     if not seen.any():
         return largest
     low, middle, high = np.quantile(largest[seen], [0.16, 0.5, 0.84])
-    return (largest - max(middle, 0.0)) / max(min(high - middle, middle - low), 1.0)
+    return np.asarray((largest - max(middle, 0.0)) / max(min(high - middle, middle - low), 1.0), dtype=np.float64)
 
 
 def _difference(

@@ -62,6 +62,8 @@ def map_layers(result: PolarizationMap, *, arrow_spacing_px: int | None = None) 
         What napari's readers return; `options` name the part in ``metadata["polarmap_role"]``
         and hold the result in ``metadata["polarization_map"]``.
     """
+    from napari_polarmap.pipeline.region_layer import region_layer  # it uses what stands below
+
     layers = []
     if result.virtual_image is not None:
         layers.append(virtual_image_layer(result))
@@ -69,7 +71,7 @@ def map_layers(result: PolarizationMap, *, arrow_spacing_px: int | None = None) 
     layers += [window_layer(result), direction_layer(result)]
     if result.misclassified is not None:
         layers.append(misclassified_layer(result))
-    return [*layers, arrow_layer(result, spacing_px=arrow_spacing_px), irregular_layer(result)]
+    return [*layers, arrow_layer(result, spacing_px=arrow_spacing_px), irregular_layer(result), region_layer(result)]
 
 
 def result_calibration(result: PolarizationMap) -> Calibration:

@@ -139,7 +139,7 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
     uneven = irregularity(
         np.where(empty[..., None], np.nan, np.exp(single)),
         lattice if lattice.known else None,
-        embedding=np.where(empty[..., None], np.nan, _signature(evidence, statistics)),
+        embedding=np.where(empty[..., None], np.nan, signature(evidence, statistics)),
         fdr=params.fdr,
     )
     turn = round(frame.crystal_angle_deg / 45)
@@ -169,7 +169,7 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
     )
 
 
-def _signature(evidence: Evidence, statistics: ScanStatistics) -> NDArray[np.float32]:
+def signature(evidence: Evidence, statistics: ScanStatistics) -> NDArray[np.float32]:
     """Return what repeats with the lattice: the classifier's outputs, counts in and beside the disk, their centre."""
     counts = np.stack([statistics.bright, statistics.total - statistics.bright], axis=-1)
     return np.concatenate([evidence.embedding, counts, statistics.com_px], axis=-1).astype(np.float32)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,8 @@ from napari_polarmap.core.irregularity import irregular_at
 from napari_polarmap.core.kinds import Kind
 from napari_polarmap.core.lattice import Lattice
 from napari_polarmap.core.regions import Region, find_regions
-from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.io.hdf5 import read_truth
+from napari_polarmap.io.result import FORMAT, PolarizationMap
 
 
 def with_fdr(result: PolarizationMap, fdr: float) -> PolarizationMap:
@@ -91,3 +94,27 @@ def with_reference(result: PolarizationMap, reference: int | NDArray[np.uint8] |
         raise ValueError(f"the reference has shape {truth.shape}; the map has {result.scan_shape}")
     differs = (result.direction != truth) & (truth != UNDEFINED) & (result.direction != UNDEFINED)
     return replace(result, misclassified=differs)
+
+
+def read_reference(path: Path, scan_shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the map of classes in a result file, or the truth in a simulated scan.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file holds no classes, or of another shape.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    if not h5py.is_hdf5(path):
+        raise ValueError(f"{path}: not an HDF5 file; a map of classes or a result file fits")
+    with h5py.File(path, "r") as file:
+        is_result = file.attrs.get("format") == FORMAT
+    label = PolarizationMap.load(path).domain if is_result else read_truth(path)[0]
+    if label is None:
+        raise ValueError(f"{path}: holds no /label; a map of classes or a result file fits")
+    if label.shape != scan_shape:
+        raise ValueError(f"{path}: is a map of {label.shape} positions; the scan has {scan_shape}")
+    return label

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_polarmap.core.data import Scan4D
-from napari_polarmap.core.directions import Direction
+from napari_polarmap.core.regions import Region
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import (
     MAP_KEY,
     SOURCE_KEY,
+    LayerData,
     arrow_layer,
     irregular_layer,
     misclassified_layer,
 )
-from napari_polarmap.pipeline.review import with_fdr, with_reference
+from napari_polarmap.pipeline.region_layer import region_layer
+from napari_polarmap.pipeline.review import regions_of, with_fdr, with_reference
 from napari_polarmap.widgets.map_layers import MapLayers
+from napari_polarmap.widgets.reference import Reference
 from napari_polarmap.widgets.review_panel import ReviewPanel
 
 
@@ -41,6 +44,7 @@ class Judging(QObject):
         panel.fdr_changed.connect(self._on_fdr)
         panel.reference_changed.connect(self._on_reference)
         panel.spacing_changed.connect(self._on_spacing)
+        panel.region_chosen.connect(self._on_region)
 
     def show(self, result: PolarizationMap, source: object) -> None:
         """Take a map that was computed and show its layers."""
@@ -73,14 +77,18 @@ class Judging(QObject):
 
     def _take(self, result: PolarizationMap | None, source: object) -> None:
         self.result, self._source = result, source
-        self._panel.show_map(result)
+        self._panel.show_map(result, None if result is None else regions_of(result)[0])
         self.changed.emit()
 
     def _on_fdr(self, fdr: float) -> None:
         if self.result is not None:
-            self._change(with_fdr(self.result, fdr), irregular_layer)
+            self._change(with_fdr(self.result, fdr), irregular_layer, region_layer)
 
-    def _on_reference(self, reference: Direction | None) -> None:
+    def _on_region(self, region: Region) -> None:
+        if self.result is not None:
+            self._layers.zoom(region.box_px, self._source)
+
+    def _on_reference(self, reference: Reference) -> None:
         if self.result is None:
             return
         result = with_reference(self.result, reference)
@@ -97,8 +105,8 @@ class Judging(QObject):
         if self.result is not None:
             self._layers.update(self.result, self._source, arrow_layer(self.result, spacing_px=spacing_px))
 
-    def _change(self, result: PolarizationMap, make_layer: Any = None) -> None:
-        self._layers.update(result, self._source, None if make_layer is None else make_layer(result))
+    def _change(self, result: PolarizationMap, *make_layers: Callable[[PolarizationMap], LayerData]) -> None:
+        self._layers.update(result, self._source, *(make_layer(result) for make_layer in make_layers))
         self._take(result, self._source)
 
 

@@ -93,13 +93,12 @@ class MapLayers:
             elif SCAN_KEY not in layer.metadata:
                 _exchange(layer, data, options, kind)
 
-    def update(self, result: PolarizationMap, source: object, layer_data: LayerData | None = None) -> None:
-        """Let the layers of a map know the changed result, and exchange the data of one that is still there."""
+    def update(self, result: PolarizationMap, source: object, *layer_data: LayerData) -> None:
+        """Let the layers of a map know the changed result, and exchange the data of those that are still there."""
         for layer in self.of(source):
             if MAP_KEY in layer.metadata:
                 layer.metadata = {**layer.metadata, MAP_KEY: result}
-        if layer_data is not None:
-            data, options, kind = layer_data
+        for data, options, kind in layer_data:
             layer = self.layer(options["metadata"][ROLE_KEY], source)
             if layer is not None:
                 options["metadata"][SOURCE_KEY] = source
@@ -127,15 +126,43 @@ class MapLayers:
         layers.insert(place, make_layer(data, options, kind))
         layers.selection.active = active
 
+    def zoom(self, box_px: tuple[int, int, int, int], source: object, margin: float = 0.75) -> None:
+        """Show a part of a map, first and last row and column in `box_px`, with some of its surroundings."""
+        layer = self.layer("direction", source) or next(iter(self.of(source)), None)
+        if layer is None:
+            return
+        top, left, bottom, right = box_px
+        rows, columns = layer.data.shape[-2:] if layer._type_string in ("image", "labels") else (bottom + 1, right + 1)
+        least = max(8.0, min(rows, columns) / 8)
+        height, width = (max(end - start + 1.0, least) * (1 + margin) for start, end in ((top, bottom), (left, right)))
+        scale = np.asarray(layer.scale[-2:])
+        centre = np.asarray(layer.data_to_world(((top + bottom) / 2, (left + right) / 2)))[-2:]
+        camera = self._viewer.scene.camera
+        camera.center = (camera.center[0], *centre)
+        camera.zoom = float(np.min(np.array(self._viewer.canvas.size) / (np.array([height, width]) * scale)))
+
     def _add(self, data: Any, options: dict[str, Any], kind: str) -> None:
         self._viewer.add_layer(make_layer(data, options, kind))
 
 
 def _exchange(layer: Layer, data: Any, options: dict[str, Any], kind: str) -> None:
     layer.metadata = {**layer.metadata, **options["metadata"]}
-    layer.data = data
+    if kind == "shapes":
+        _exchange_outlines(layer, data, options)
+    else:
+        layer.data = data
     layer.scale, layer.units = options["scale"], options["units"]
-    if "features" in options:
+    if "features" in options and kind != "shapes":
         layer.features = options["features"]
     for name in PER_ITEM.get(kind, ()):
         setattr(layer, name, options[name])
+
+
+def _exchange_outlines(layer: Layer, paths: list[Any], options: dict[str, Any]) -> None:
+    """Exchange shapes whose number changes; their text is written last, when all it needs is there."""
+    layer.text = None
+    layer.data = []
+    if paths:
+        layer.add_paths(paths, edge_width=options["edge_width"], edge_color=options["edge_color"])
+    layer.features = options["features"]
+    layer.text = options["text"]

@@ -70,7 +70,7 @@ class MapWidget(QWidget):
         self.dataset = DatasetPanel(self.viewer)
         self.disk = DiskPanel()
         self.classifier = ClassifierPanel()
-        self.review = ReviewPanel()
+        self.review = ReviewPanel(self.viewer)
         self.export = ExportPanel()
         self.judging = Judging(self._layers, self.review, self)
         self.explorer = Explorer(self.viewer)
@@ -126,6 +126,7 @@ class MapWidget(QWidget):
         for jobs in (self._inspecting, self._mapping, self._exporting):
             jobs.stop()
         self.dataset.detach()
+        self.review.reference.detach()
         self.explorer.detach()
         self.viewer.layers.events.inserted.disconnect(self._adopt_result)
 
@@ -220,7 +221,7 @@ class MapWidget(QWidget):
             self.dataset.scan,
             self.classifier.model_name,
             params,
-            self.review.reference.currentData(),
+            self.review.reference.reference,
             yielded=self.classifier.show_progress,
             returned=self._on_mapped,
             errored=tell_error,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 
+from napari.components import ViewerModel
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QLabel, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSlider, QVBoxLayout, QWidget
 
-from napari_polarmap.core.directions import Direction
+from napari_polarmap.core.regions import Region
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import default_spacing_px
 from napari_polarmap.pipeline.mapping import MapParams
+from napari_polarmap.widgets.reference import ReferenceBox
+from napari_polarmap.widgets.region_table import RegionTable
 from napari_polarmap.widgets.section import Form
 
 LOWEST, HIGHEST, STEPS = 1e-4, 0.5, 100
@@ -18,19 +21,20 @@ LOWEST, HIGHEST, STEPS = 1e-4, 0.5, 100
 
 
 class ReviewPanel(QWidget):
-    """Threshold of irregularity, reference class and spacing of the arrows.
+    """Threshold of irregularity, table of the irregular regions, reference and spacing of the arrows.
 
     Signals
     -------
-    fdr_changed(float), reference_changed(object), spacing_changed(int)
-        The reference is a `Direction` or None.
+    fdr_changed(float), reference_changed(object), spacing_changed(int), region_chosen(object)
+        The reference is a class, a map of classes or None.
     """
 
     fdr_changed = Signal(float)
     reference_changed = Signal(object)
     spacing_changed = Signal(int)
+    region_chosen = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.fdr_slider = QSlider(Qt.Orientation.Horizontal)
         self.fdr_slider.setRange(0, STEPS)
@@ -42,13 +46,8 @@ class ReviewPanel(QWidget):
         self.fdr_value.setMinimumWidth(48)
         self.count = QLabel()
         self.differ = QLabel()
-        self.reference = QComboBox()
-        self.reference.addItem("none", None)
-        for direction in Direction:
-            self.reference.addItem(f"{direction.name}  {direction.angle_deg:.0f}°", direction)
-        self.reference.setToolTip(
-            "Direction that is known for this specimen.\nPositions with another direction are marked with a cross."
-        )
+        self.regions = RegionTable()
+        self.reference = ReferenceBox(viewer)
         self.spacing = QSlider(Qt.Orientation.Horizontal)
         self.spacing.setRange(1, 16)
         self.spacing.setToolTip("Scan positions from one arrow to the next")
@@ -57,6 +56,7 @@ class ReviewPanel(QWidget):
         form = Form()
         form.add("FDR", self.fdr_slider, self.fdr_value)
         form.add_wide(self.count)
+        form.add_wide(self.regions)
         form.add("Reference", self.reference)
         form.add_wide(self.differ)
         form.add("Arrows", self.spacing, self.spacing_value)
@@ -64,7 +64,8 @@ class ReviewPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         self.fdr_slider.valueChanged.connect(self._on_fdr)
-        self.reference.currentIndexChanged.connect(lambda: self.reference_changed.emit(self.reference.currentData()))
+        self.reference.changed.connect(self.reference_changed)
+        self.regions.chosen.connect(self.region_chosen)
         self.spacing.valueChanged.connect(self._on_spacing)
         self.set_fdr(MapParams().fdr)
         self.show_map(None)
@@ -83,8 +84,10 @@ class ReviewPanel(QWidget):
         self.fdr_slider.setValue(round(share * STEPS))
         self.fdr_value.setText(f"{self.fdr:g}")
 
-    def show_map(self, result: PolarizationMap | None) -> None:
-        """Say how many positions are marked."""
+    def show_map(self, result: PolarizationMap | None, regions: list[Region] | None = None) -> None:
+        """Say how many positions are marked, and which regions they form."""
+        self.reference.show_map(result)
+        self.regions.show_regions(regions or [])
         if result is None:
             self.differ.hide()
             self.count.setText("No map yet.")

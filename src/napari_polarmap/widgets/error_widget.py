@@ -1,0 +1,157 @@
+"""The dock "Error analysis": how a map differs from a reference, in four plots that follow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+from matplotlib.figure import Figure
+from napari.components import ViewerModel
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from superqt.utils import qdebounced
+
+from napari_polarmap.core.misclassification import ErrorAnalysis, analyse_errors
+from napari_polarmap.io.error_figure import draw_errors
+from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.pipeline.layers import MAP_KEY
+from napari_polarmap.pipeline.review import lattice_of
+from napari_polarmap.widgets.reference import Reference, ReferenceBox
+from napari_polarmap.widgets.section import Form, note
+from napari_polarmap.widgets.workers import Jobs
+
+WHAT = {"domain": "Polarization direction (domains)", "direction": "Direction, single windows"}
+
+
+def analyse(result: PolarizationMap, what: str, reference: Reference) -> ErrorAnalysis:
+    """Compare one of the direction maps of a result with a reference."""
+    predicted = getattr(result, what)
+    classes = predicted * 0 + reference if isinstance(reference, int) else reference
+    return analyse_errors(predicted, classes, irregular=result.irregular, lattice=lattice_of(result))
+
+
+class ErrorWidget(QWidget):
+    """Dock widget "Error analysis".
+
+    It looks at the map that came into the viewer last, and draws anew whenever that map, or the reference, changes.
+
+    Parameters
+    ----------
+    napari_viewer : napari.components.ViewerModel
+    """
+
+    def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = napari_viewer
+        self.result: PolarizationMap | None = None
+        self.analysis: ErrorAnalysis | None = None
+        self._docked = False
+        self._jobs = Jobs(self)
+        self.what = QComboBox()
+        for name, caption in WHAT.items():
+            self.what.addItem(caption, name)
+        self.what.setToolTip("Which map is compared: the published one, or each window by itself")
+        self.reference = ReferenceBox(napari_viewer)
+        self.figure = Figure(layout="constrained")
+        self.canvas = FigureCanvasQTAgg(self.figure)
+        self.canvas.setMinimumSize(320, 320)
+        self.canvas.setToolTip(
+            "Which direction is taken for which; accuracy per region; share of errors at each place of the cell;\n"
+            "spectrum of the errors with the lattice peaks (circles) and the share of its power that repeats."
+        )
+        self.said = note()
+        form = Form()
+        form.add("Map", self.what)
+        form.add("Reference", self.reference)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.said)
+        layout.addWidget(self.canvas, 1)
+        self._look_soon = qdebounced(self._look, timeout=50)
+        self.what.currentIndexChanged.connect(self.refresh)
+        self.reference.changed.connect(self.refresh)
+        for event in (napari_viewer.layers.events.inserted, napari_viewer.layers.events.removed):
+            event.connect(self._on_layers)
+        self._followed: list[Any] = []
+        self._on_layers()
+
+    def event(self, event: QEvent) -> bool:
+        """Let go of the viewer when the dock is closed for good."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.detach()
+                self.deleteLater()
+        return super().event(event)
+
+    def detach(self) -> None:
+        """Stop all work and let go of the viewer."""
+        self._jobs.stop()
+        self._look_soon.cancel()
+        self.reference.detach()
+        self._follow([])
+        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
+            event.disconnect(self._on_layers)
+
+    def _on_layers(self, event: Any = None) -> None:
+        self._follow([layer for layer in self.viewer.layers if MAP_KEY in layer.metadata])
+        self._look()
+
+    def _follow(self, layers: list[Any]) -> None:
+        """Hear when the data of a map are exchanged."""
+        for layer in self._followed:
+            layer.events.data.disconnect(self._on_data)
+        self._followed = layers
+        for layer in layers:
+            layer.events.data.connect(self._on_data)
+
+    def _on_data(self, event: Any = None) -> None:
+        self._look_soon()
+
+    def _look(self) -> None:
+        """Take the map that came last."""
+        result = next((layer.metadata[MAP_KEY] for layer in reversed(self._followed)), None)
+        if result is not self.result or result is None:
+            self.result = result
+            self.reference.show_map(result)
+            self.refresh()
+
+    def refresh(self, *_: Any) -> None:
+        """Compare again."""
+        self._jobs.stop()
+        reference = self.reference.reference
+        if self.result is None or reference is None:
+            self._show(None)
+            self.said.setText(
+                "No map yet; compute one, or open a result." if self.result is None else "Choose or paint a reference."
+            )
+            return
+        self._jobs.start(
+            analyse,
+            self.result,
+            self.what.currentData(),
+            reference,
+            returned=self._show,
+            errored=lambda error: (self._show(None), self.said.setText(str(error))),
+        )
+
+    def _show(self, analysis: ErrorAnalysis | None) -> None:
+        self.analysis = analysis
+        if analysis is None:
+            self.figure.clear()
+            self.canvas.draw_idle()
+            return
+        score = analysis.scores[0]
+        self.said.setText(f"{score.accuracy:.1%} of {score.positions} positions with a reference are right.")
+        ink = self.palette().color(QPalette.ColorRole.WindowText).name()
+        paper = self.palette().color(QPalette.ColorRole.Window).name()
+        colors = {f"{part}.color": ink for part in ("xtick", "ytick", "text")}
+        with rc_context(
+            {**colors, "axes.labelcolor": ink, "axes.edgecolor": ink, "axes.titlecolor": ink, "axes.facecolor": paper}
+        ):
+            self.figure.set_facecolor(paper)
+            draw_errors(self.figure, analysis)
+        self.canvas.draw_idle()
