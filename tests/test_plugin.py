@@ -92,7 +92,10 @@ def test_every_sample_of_the_manifest_is_in_the_menu_of_the_dock(manifest):
 
 
 def test_the_docks_are_named_as_in_the_documentation(manifest):
-    assert [widget.display_name for widget in manifest.contributions.widgets] == ["Polarization mapping", "Error analysis"]
+    assert [widget.display_name for widget in manifest.contributions.widgets] == [
+        "Polarization mapping",
+        "Error analysis",
+    ]
 
 
 def test_a_scan_file_becomes_its_bright_field_image_with_the_scan(scan_file):
