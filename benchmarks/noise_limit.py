@@ -100,6 +100,12 @@ def dose_for(accuracy: np.ndarray, level: float) -> float:
     return float(10 ** np.interp(share, [0, 1], np.log10(DOSES[i - 1 : i + 1])))
 
 
+def dose_ratio(accuracy: np.ndarray, other: np.ndarray, level: float) -> float | None:
+    """Return how many times the electrons of `other` are needed for a level; None where it is never reached."""
+    ratio = dose_for(accuracy, level) / dose_for(other, level)
+    return round(ratio, 2) if np.isfinite(ratio) else None
+
+
 def draw(curves: dict[str, np.ndarray], ceilings: dict[str, float], out: Path) -> None:
     figure = Figure(figsize=(7.2, 4.6), dpi=130, layout="constrained")
     axes = figure.subplots()
@@ -155,8 +161,8 @@ def main() -> None:
         "dose_factor": {
             name: {
                 f"{level:.0%}": {
-                    "to the bound": round(dose_for(curves[name], level) / dose_for(bound, level), 2),
-                    "to the filter with scatter": round(dose_for(curves[name], level) / dose_for(scattered, level), 2),
+                    "to the bound": dose_ratio(curves[name], bound, level),
+                    "to the filter with scatter": dose_ratio(curves[name], scattered, level),
                 }
                 for level in LEVELS
             }
