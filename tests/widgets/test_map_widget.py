@@ -44,11 +44,13 @@ class Run:
         self.make_map = make_map
         self.go = threading.Event()
         self.calls: list[tuple] = []
+        self.inspections: list = []
         self.error: Exception | None = None
         self.result: PolarizationMap | None = None
 
-    def steps(self, scan, model, params, reference):
+    def steps(self, scan, model, params, reference, inspection=None):
         self.calls.append((scan, model, params, reference))
+        self.inspections.append(inspection)
         yield Progress("classifying", 0, 10)
         if self.error is not None:
             raise self.error
@@ -284,6 +286,23 @@ def test_conditions_outside_the_training_set_are_warned_of(loaded):
     loaded.dataset.calibration.convergence_mrad.setValue(30)
     assert "30.0 mrad (trained for 22.5 to 25.5 mrad)" in loaded.classifier.reason.text()
     assert loaded.classifier.run_button.isEnabled()
+
+
+def test_a_run_takes_over_what_was_measured_unless_the_calibration_changed_since(mapped, qtbot, run):
+    assert run.inspections == [mapped.inspection]
+    mapped.dataset.calibration.scan_step_A.setValue(2)
+    click(qtbot, mapped.classifier.run_button)
+    qtbot.waitUntil(lambda: len(run.inspections) == 2 and not mapped._mapping.busy)
+    assert run.inspections[1] is None
+
+
+def test_a_corrected_lattice_goes_into_the_run_and_makes_a_map_out_of_date(mapped, qtbot, run):
+    for field, value in zip(mapped.disk.lattice.vectors, (0, 4, 4, 0), strict=True):
+        field.setValue(value)
+    assert "out of date" in mapped.sections[2].status.text() or "settings" in mapped.sections[2].status.text()
+    click(qtbot, mapped.classifier.run_button)
+    qtbot.waitUntil(lambda: len(run.calls) == 2)
+    assert run.calls[1][2].lattice_px == (0, 4, 4, 0)
 
 
 def test_a_new_scan_step_rescales_every_layer(mapped, viewer):

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.core.directions import ANGLES_DEG, COLORS, LABELS, N_DIRECTIONS, UNDEFINED
+from napari_polarmap.core.lattice import Lattice
+from napari_polarmap.core.lattice_lines import lattice_lines
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.estimate_layers import estimate_parts
 
@@ -45,6 +47,22 @@ def scan_layer(scan: Scan4D, image: NDArray[np.number], *, preview: bool = False
     options = _options(title, SCAN_ROLE, scan_geometry(scan.calibration), **_contrast(image))
     options["metadata"] |= {SCAN_KEY: scan, SOURCE_KEY: scan.data}
     return np.asarray(image), options, "image"
+
+
+def lattice_layer(scan: Scan4D, lattice: Lattice, image: NDArray[np.floating]) -> LayerData:
+    """Lines through the dark columns of the image along both vectors of a lattice."""
+    lines = lattice_lines(lattice, image)
+    options = _options(
+        f"{scan.name}: lattice ({lattice.source})",
+        "lattice",
+        scan_geometry(scan.calibration),
+        vector_style="line",
+        edge_width=max(0.08, 0.02 * lattice.period_px),
+        edge_color="#ffb000",
+        opacity=0.8,
+    )
+    options["metadata"] |= {SOURCE_KEY: scan.data}
+    return np.stack([lines[:, 0], lines[:, 1] - lines[:, 0]], axis=1), options, "vectors"
 
 
 def map_layers(result: PolarizationMap, *, arrow_spacing_px: int | None = None) -> list[LayerData]:

@@ -1,4 +1,4 @@
-"""Step 2: the direct disk that was found, and how it is followed over the scan."""
+"""Step 2: the direct disk that was found, how it is followed over the scan, and the scan's lattice."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QProgressBar, QSpinBox, QVBoxLayout, QWidg
 
 from napari_polarmap.pipeline.inspection import Inspection, Progress
 from napari_polarmap.pipeline.mapping import MapParams
+from napari_polarmap.widgets.lattice_form import LatticeForm
 from napari_polarmap.widgets.section import Form, note
 
 CENTERS = {
@@ -24,7 +25,7 @@ class DiskPanel(QWidget):
     Signals
     -------
     changed()
-        Another centre or crop was chosen.
+        Another centre, crop or lattice was chosen.
     """
 
     changed = Signal()
@@ -64,6 +65,9 @@ class DiskPanel(QWidget):
         layout.addWidget(self.found)
         layout.addWidget(self.progress)
         layout.addLayout(form)
+        self.lattice = LatticeForm()
+        layout.addWidget(self.lattice)
+        self.lattice.changed.connect(self.changed)
         self.center.currentIndexChanged.connect(self.changed)
         self.crop_px.valueChanged.connect(self.changed)
         self.restore()
@@ -73,10 +77,12 @@ class DiskPanel(QWidget):
         defaults = MapParams()
         self.center.setCurrentIndex(self.center.findData(defaults.center))
         self.crop_px.setValue(defaults.crop_px or 0)
+        self.lattice.restore()
 
     def params(self) -> dict[str, Any]:
         """Return the part of `MapParams` that is chosen here."""
-        return {"center": self.center.currentData(), "crop_px": self.crop_px.value() or None}
+        chosen = {"center": self.center.currentData(), "crop_px": self.crop_px.value() or None}
+        return chosen | self.lattice.params()
 
     def show_progress(self, progress: Progress) -> None:
         """Say that the disk is being measured, and how far that has come."""
@@ -92,9 +98,7 @@ class DiskPanel(QWidget):
         y, x = disk.center_px
         place = f"Disk at row {y:.2f}, column {x:.2f} px; radius {disk.radius_px:.2f} px"
         lines = [f"{place}; rim residual {100 * disk.residual:.1f} %"]
-        lattice = inspection.lattice
-        if lattice.resolved:
-            lines.append(f"Unit cell: {lattice.period_px:.2f} positions, turned {round(lattice.angle_deg, 1) + 0:g}°")
+        self.lattice.show_found(inspection.lattice)
         # Here the convergence angle is asked for; none is assumed.
         lines += [note for note in inspection.notes if "was assumed" not in note]
         self.found.setText("\n".join(lines))

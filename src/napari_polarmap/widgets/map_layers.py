@@ -11,6 +11,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import COLORS
+from napari_polarmap.core.lattice import Lattice
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import (
     MAP_KEY,
@@ -19,6 +20,7 @@ from napari_polarmap.pipeline.layers import (
     SCAN_ROLE,
     SOURCE_KEY,
     LayerData,
+    lattice_layer,
     map_layers,
     scan_geometry,
     scan_layer,
@@ -74,6 +76,14 @@ class MapLayers:
         if first:
             self._viewer.reset_view()
             self._viewer.canvas.overlays.scale_bar.visible = True
+
+    def show_lattice(self, scan: Scan4D, lattice: Lattice | None, image: Any) -> None:
+        """Draw a lattice over the image of a scan, or take it away; the active layer stays the active one."""
+        self.remove("lattice", scan.data)
+        if lattice is not None and lattice.known:
+            active = self._viewer.layers.selection.active
+            self._add(*lattice_layer(scan, lattice, image))
+            self._viewer.layers.selection.active = active
 
     def update_scan(self, scan: Scan4D) -> None:
         """Give the layers of a scan its new calibration."""

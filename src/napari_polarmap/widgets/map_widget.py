@@ -11,7 +11,7 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import load_classifier
 from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspection_steps
@@ -21,6 +21,7 @@ from napari_polarmap.widgets.dataset_panel import DatasetPanel
 from napari_polarmap.widgets.disk_panel import DiskPanel
 from napari_polarmap.widgets.explorer import Explorer
 from napari_polarmap.widgets.export_panel import ExportPanel, export
+from napari_polarmap.widgets.information_panel import InformationPanel
 from napari_polarmap.widgets.judging import Judging
 from napari_polarmap.widgets.map_layers import MapLayers, warm_up
 from napari_polarmap.widgets.readiness import Situation
@@ -32,13 +33,13 @@ TITLE = "Polarization mapping"
 
 
 def run_steps(
-    scan: Scan4D, model: str, params: MapParams, reference: int | None
+    scan: Scan4D, model: str, params: MapParams, reference: int | None, inspection: Inspection | None = None
 ) -> Generator[Progress, None, PolarizationMap]:
     """Load a classifier and map a scan, telling how far it has come."""
     yield Progress("loading the classifier", 0, 0)
     classifier = load_classifier(model)
     warm_up()
-    return (yield from map_steps(scan, classifier, params, reference=reference))
+    return (yield from map_steps(scan, classifier, params, reference=reference, inspection=inspection))
 
 
 class MapWidget(QWidget):
@@ -56,6 +57,7 @@ class MapWidget(QWidget):
         super().__init__(parent)
         self.viewer = napari_viewer
         self.inspection: Inspection | None = None
+        self._inspected: Calibration | None = None
         self._ran: tuple[object, ...] | None = None
         self._problem = ""
         self._docked = False
@@ -83,6 +85,11 @@ class MapWidget(QWidget):
         ]
         self.scroll = StepColumn()
         self.sections = [self.scroll.add(title, panel, tooltip) for title, panel, tooltip in steps]
+        self.information = InformationPanel()
+        self.information_section = self.scroll.add(
+            "Information map", self.information, "Which probe positions in the unit cell tell the direction"
+        )
+        self.information_section.header.setChecked(False)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.scroll)
         splitter.addWidget(self.explorer)
@@ -99,6 +106,7 @@ class MapWidget(QWidget):
         self.dataset.calibration_changed.connect(self._on_calibration)
         self.dataset.failed.connect(tell_error)
         self.disk.changed.connect(self._on_center)
+        self.disk.lattice.shown.connect(self._show_lattice)
         self.classifier.changed.connect(self._refresh)
         self.classifier.failed.connect(tell_error)
         self.classifier.run_clicked.connect(self.run)
@@ -142,6 +150,7 @@ class MapWidget(QWidget):
         if scan is not None:
             self.disk.show_progress(Progress("opening", 0, 0))
             self.export.suggest(scan)
+            self._inspected = scan.calibration
             self._inspecting.start(
                 inspection_steps,
                 scan,
@@ -159,7 +168,15 @@ class MapWidget(QWidget):
         self.disk.show_found(inspection)
         self._layers.show_scan(scan, inspection.statistics.bright)
         self._show_disk()
+        self._show_lattice()
         self._refresh()
+
+    def _show_lattice(self) -> None:
+        """Draw the lattice over the image of the scan, where it is asked for."""
+        scan, form = self.dataset.scan, self.disk.lattice
+        if scan is not None and self.inspection is not None:
+            lattice = form.lattice if form.show_lattice.isChecked() else None
+            self._layers.show_lattice(scan, lattice, self.inspection.statistics.bright)
 
     def _on_no_disk(self, error: Exception) -> None:
         self._problem = str(error)
@@ -175,6 +192,7 @@ class MapWidget(QWidget):
 
     def _on_center(self) -> None:
         self._show_disk()
+        self._show_lattice()
         self._refresh()
 
     def _show_disk(self) -> None:
@@ -222,6 +240,7 @@ class MapWidget(QWidget):
             self.classifier.model_name,
             params,
             self.review.reference.reference,
+            self.inspection if self._inspected == self.dataset.scan.calibration else None,
             yielded=self.classifier.show_progress,
             returned=self._on_mapped,
             errored=tell_error,
@@ -297,6 +316,7 @@ class MapWidget(QWidget):
 
     def _on_judged(self) -> None:
         self.explorer.set_result(self.result)
+        self.information.show_map(self.result)
         self.export.show_map(self.result is not None)
         self._refresh()
 
