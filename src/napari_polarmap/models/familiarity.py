@@ -10,7 +10,6 @@ strange because it is noisy.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -32,8 +31,10 @@ _LEVELS_PER_DECADE: Final = 5
 _LEAST, _MOST = 3e3, 3e7
 _INTERPOLATED: Final = 0.5
 """Resampling smooths noise; on the grid it looks like that of twice the electrons."""
-_MARGIN, _WIDTH = 1.3, 0.1
-"""Limits lie 30 % beyond the last of 200 held-out patterns, and are this soft."""
+_DARK_SIGMA: Final = 4.0
+"""So many more dark pixels than counting explains lie beyond the detector."""
+_MARGIN, _WIDTH = 1.2, 0.1
+"""Limits lie 20 % beyond what 99 of 100 held-out patterns keep, and are this soft."""
 _COMPONENTS: Final = 12
 _ROWS_EACH: Final = 200
 
@@ -84,14 +85,29 @@ def _octant(bins: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def features(patterns: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return one octant of the patterns averaged over the operations of the square, mean 1, shape (n, k)."""
+def features(patterns: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return one octant of the patterns averaged over the operations of the square.
+
+    Returns
+    -------
+    values : ndarray, shape (n, k)
+        In units of the mean inside the disk.
+    seen : ndarray of bool, shape (n, k)
+        False where some of the averaged pixels lie beyond the detector: dark, where
+        counts were to be expected.
+    """
     binned = _binned(patterns)
-    octant = _octant(binned.shape[1])
-    total = np.sum([operation.images(binned)[:, octant] for operation in OPERATIONS], axis=0)
-    weight = _weight(binned.shape[1])
-    mean = total @ weight / weight.sum()
-    return np.asarray(np.divide(total, mean[:, None], out=np.zeros_like(total), where=mean[:, None] > 0))
+    bins = binned.shape[1]
+    octant = _octant(bins)
+    total = np.mean([operation.images(binned)[:, octant] for operation in OPERATIONS], axis=0)
+    dark = (patterns <= 0).reshape(-1, bins, 2, bins, 2).mean(axis=(2, 4))
+    dark = np.mean([operation.images(dark)[:, octant] for operation in OPERATIONS], axis=0)
+    inner, weight = _radius(bins)[octant] < _DISK, _weight(bins)
+    mean = total[:, inner] @ weight[inner] / weight[inner].sum()
+    by_chance = np.exp(-np.clip(electrons_seen(patterns), 0, _MOST)[:, None] * total / 4)
+    beyond = (total <= 0) | (dark > by_chance + _DARK_SIGMA * np.sqrt(by_chance / (4 * weight)))
+    values = np.divide(total, mean[:, None], out=np.zeros_like(total), where=mean[:, None] > 0)
+    return np.asarray(values), inner | ~beyond
 
 
 def _weight(bins: int) -> NDArray[np.float64]:
@@ -133,7 +149,7 @@ class Familiarity:
     @classmethod
     def fit(cls, patterns: NDArray[np.floating], thickness_nm: NDArray[np.floating]) -> Familiarity:
         """Fit to training patterns without counting noise; the limits follow by `with_limits`."""
-        values = features(patterns)
+        values, _ = features(patterns)
         parts = int(np.clip(len(values) // _ROWS_EACH, 1, _COMPONENTS))
         groups = np.array_split(np.argsort(thickness_nm, kind="stable"), parts)
         return cls(
@@ -148,7 +164,7 @@ class Familiarity:
         scores, level = self.scores(patterns), np.log10(np.maximum(electrons_seen(patterns), 1))
         near = [np.argsort(np.abs(level - node))[: max(1, len(level) // len(nodes))] for node in nodes]
         middle = np.stack([np.median(scores[:, index], axis=1) for index in near], axis=1)
-        last = np.stack([np.quantile(scores[:, index], 0.995, axis=1) for index in near], axis=1)
+        last = np.stack([np.quantile(scores[:, index], 0.99, axis=1) for index in near], axis=1)
         limit = middle + _MARGIN * np.maximum(last - middle, 1e-3)
         return Familiarity(self.mean, self.covariance, self.overall_mean, self.overall_covariance, nodes, middle, limit)
 
@@ -159,22 +175,24 @@ class Familiarity:
         logarithm, for each pixel, of how much better a broad alternative explains
         the pattern. The first tells clear patterns apart, the second noisy ones.
         """
-        values, electrons = features(patterns), np.clip(electrons_seen(patterns), _LEAST, _MOST)
+        values, seen = features(patterns)
+        electrons = np.clip(electrons_seen(patterns), _LEAST, _MOST)
         level = np.round(np.log10(electrons) * _LEVELS_PER_DECADE).astype(int)
-        # What a small detector does not see is left out.
-        seen = (values > 0) | self._inner
+        if values.shape[1] != len(self.overall_mean):
+            raise ValueError(f"patterns are {patterns.shape[1:]} px; those that are familiar are of another size")
+        weight = _weight(patterns.shape[1] // 2)
         out = np.empty((2, len(values)))
         keys = np.column_stack([level, seen])
         for key in np.unique(keys, axis=0):
             rows = (keys == key).all(axis=1)
-            out[:, rows] = self._group(values[rows], 10 ** (key[0] / _LEVELS_PER_DECADE), key[1:].astype(bool))
+            out[:, rows] = self._group(values[rows], 10 ** (key[0] / _LEVELS_PER_DECADE), key[1:].astype(bool), weight)
         return out
 
     def _group(
-        self, values: NDArray[np.float64], electrons: float, seen: NDArray[np.bool_]
+        self, values: NDArray[np.float64], electrons: float, seen: NDArray[np.bool_], weight: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores of patterns that share dose and seen pixels."""
-        own = self._weight[seen] / self._weight.sum()
+        own = weight[seen] / weight.sum()
         variance = np.maximum(self.overall_mean[seen], 0.05) / (electrons * own)
         diagonal = np.diag(variance + (_SYSTEMATIC * self.overall_mean[seen]) ** 2)
         grid = np.ix_(seen, seen)
@@ -188,22 +206,6 @@ class Familiarity:
         _, other = _gaussian(values[:, seen] - self.overall_mean[seen], broad)
         known = logsumexp(likelihood, axis=0) - np.log(len(likelihood))
         return np.min(distance, axis=0) / seen.sum(), (other - known) / seen.sum()
-
-    @cached_property
-    def _bins(self) -> int:
-        edge = next((n for n in range(2, 1026, 2) if int(_octant(n).sum()) == len(self.overall_mean)), 0)
-        if not edge:
-            raise ValueError(f"{len(self.overall_mean)} numbers are no octant of a pattern")
-        return edge
-
-    @cached_property
-    def _weight(self) -> NDArray[np.float64]:
-        return _weight(self._bins)
-
-    @cached_property
-    def _inner(self) -> NDArray[np.bool_]:
-        inner: NDArray[np.bool_] = _radius(self._bins)[_octant(self._bins)] < _DISK
-        return inner
 
     def __call__(self, patterns: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return how familiar patterns are, 0 to 1, shape (n,); 1/2 at the limit."""

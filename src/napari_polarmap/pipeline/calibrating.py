@@ -21,7 +21,7 @@ from napari_polarmap.pipeline.held_out import held_out_scores
 from napari_polarmap.pipeline.training_data import TrainingData, load_training_data, turn_labels
 
 Report = Callable[[str, int, int], None]
-POOLED_LOG10: Final = (4.7, 8.0)
+POOLED_LOG10: Final = (4.0, 8.0)
 SINGLE_LOG10: Final = (2.3, 5.0)
 _EXACT: Final = Uniform(0.15, 0.15)
 _STILL: Final = {
@@ -149,7 +149,7 @@ def _fit_familiarity(
         draw_looks(data, rows["validation"], options, rng, grid_mrad=grid_mrad).patterns
         for options in (still, usual) * (_LOOKS // 2)
     ]
-    return fitted.with_limits(np.concatenate(new), np.linspace(4.5, 7.5, 7))
+    return fitted.with_limits(np.concatenate(new), np.linspace(4.0, 7.5, 8))
 
 
 def calibrate_file(

@@ -29,7 +29,6 @@ SINGLE_DOSES: Final = {"exact": None, "1000": 1e3}
 LEVEL: Final = 0.9
 """Of the prediction sets that are scored."""
 _PATTERNS: Final = 2000
-"""Counted patterns of each dose: where specimens are few, each is counted several times."""
 _MOST_DRAWS: Final = 8
 
 
@@ -63,21 +62,24 @@ def confidence(answer: Prediction) -> NDArray[np.float64]:
     return np.asarray(answer.informed * answer.probability.max(axis=1), dtype=np.float64)
 
 
-def ask(classifier: Classifier, data: TrainingData, rows: NDArray[np.int64], *, seed: int = 0) -> dict[str, Answers]:
+def ask(
+    classifier: Classifier, data: TrainingData, rows: NDArray[np.int64], *, seed: int = 0, patterns: int = _PATTERNS
+) -> dict[str, Answers]:
     """Ask for the averages over the cell of some rows, at each of `POOLED_DOSES`.
 
     Every pattern is put through one operation of the square, in turn, so that all
-    eight directions are asked for.
+    eight directions are asked for. Few rows are counted several times, up to eight, to
+    make about so many `patterns` of each dose.
     """
     rng = np.random.default_rng(seed)
     found = {}
     for name, dose in POOLED_DOSES.items():
-        draws = 1 if dose is None else int(np.clip(_PATTERNS // max(1, len(rows)), 1, _MOST_DRAWS))
+        draws = 1 if dose is None else int(np.clip(patterns // max(1, len(rows)), 1, _MOST_DRAWS))
         row = np.tile(rows, draws)
         grid, truth = _recorded(classifier, data.pooled[row], data, row, dose, rng)
-        answer = _predict(classifier, grid, pooled=True)
+        answer = _predict(classifier, grid, dose, pooled=True)
         strange = unfamiliar_patterns(grid[truth < NONE], dose, rng)
-        unknown = {kind: confidence(_predict(classifier, part, pooled=True)) for kind, part in strange.items()}
+        unknown = {kind: confidence(_predict(classifier, part, dose, pooled=True)) for kind, part in strange.items()}
         sets = classifier.prediction_sets(answer, pooled=True, level=LEVEL) if classifier.calibration else None
         estimate = getattr(classifier.predictor, "estimate", None)
         thickness = estimate(grid).thickness_nm if estimate else None
@@ -107,7 +109,7 @@ def held_out_scores(
     singles = data.singles[rows].reshape(-1, *data.singles.shape[2:])
     for name, dose in SINGLE_DOSES.items():
         grid, truth = _recorded(classifier, singles, data, row, dose, rng)
-        single, told = _predict(classifier, grid, pooled=False), truth < NONE
+        single, told = _predict(classifier, grid, dose, pooled=False), truth < NONE
         scores[f"accuracy_single_{name}"] = _share_right(single, truth)
         scores[f"ece_single_{name}"] = expected_calibration_error(single.probability[told], truth[told])
     return {name: round(float(value), 4) for name, value in scores.items() if np.isfinite(value)}
@@ -191,8 +193,9 @@ def _recorded(
     return grid, truth
 
 
-def _predict(classifier: Classifier, patterns: NDArray[np.float32], *, pooled: bool) -> Prediction:
-    parts = [classifier.predict(patterns[i : i + 512], pooled=pooled) for i in range(0, len(patterns), 512)]
+def _predict(classifier: Classifier, patterns: NDArray[np.float32], dose: float | None, *, pooled: bool) -> Prediction:
+    starts = range(0, len(patterns), 512)
+    parts = [classifier.predict(patterns[i : i + 512], pooled=pooled, electrons=dose) for i in starts]
     return Prediction(
         np.concatenate([part.probability for part in parts]),
         np.concatenate([part.informed for part in parts]),
