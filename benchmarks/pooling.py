@@ -148,9 +148,7 @@ def main() -> None:
     parser.add_argument("--model", default=default_model())
     args = parser.parse_args()
     classifier = load_classifier(args.model)
-    print(
-        "| scan | electrons per pattern | design | right, far from walls | near | undefined | calibration error |"
-    )
+    print("| scan | electrons per pattern | design | right, far from walls | near | undefined | calibration error |")
     print("|---|---|---|---|---|---|---|")
     for path in args.files:
         label, _ = read_truth(path)

@@ -74,6 +74,13 @@ class Tour:
         wait(lambda: self.dock.explorer.view.pattern is not None)
         self.rest()
 
+    def point(self, row: int, column: int) -> None:
+        """Have the status bar read a scan position, as if the mouse were there."""
+        layer = self.viewer.layers["Polarization direction"]
+        self.viewer.mouse_over_canvas = True
+        self.viewer.cursor.position = tuple(layer.data_to_world((row, column)))
+        self.viewer.update_status_from_cursor()
+
     def run(self, *, photograph: bool = False) -> None:
         """Press Run and wait for the map; photograph the progress bar on the way."""
         self.dock.classifier.run_button.click()
@@ -98,10 +105,30 @@ def two_domains() -> None:
     rows, columns = tour.dock.dataset.scan.scan_shape
     tour.look(rows // 3, columns // 4)
     tour.shoot("open")
+    lattice = tour.dock.disk.lattice
+    lattice.header.setChecked(True)
+    lattice.show_lattice.setChecked(True)
+    tour.rest()
+    tour.dock.scroll.ensureWidgetVisible(lattice.radius_px)
+    tour.shoot("lattice")
+    lattice.show_lattice.setChecked(False)
+    lattice.header.setChecked(False)
     tour.run(photograph=True)
     tour.dock.scroll.verticalScrollBar().setValue(0)
     tour.look(rows // 3, columns // 4)
+    tour.point(rows // 3, columns // 4)
     tour.shoot("map")
+    tour.dock.information_section.header.setChecked(True)
+    tour.viewer.layers["Polarization direction"].visible = False
+    tour.viewer.layers["Polarization arrows"].visible = False
+    tour.viewer.layers["Thickness [nm]"].visible = True
+    tour.rest()
+    tour.dock.scroll.ensureWidgetVisible(tour.dock.information)
+    tour.shoot("information")
+    tour.viewer.layers["Thickness [nm]"].visible = False
+    tour.viewer.layers["Polarization direction"].visible = True
+    tour.viewer.layers["Polarization arrows"].visible = True
+    tour.dock.information_section.header.setChecked(False)
     bar = tour.dock.scroll.verticalScrollBar()
     bar.setValue(bar.maximum())
     direction = Direction(int(tour.dock.result.domain[rows // 3, columns // 4]))

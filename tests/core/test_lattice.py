@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_polarmap.core.lattice import Lattice, find_lattice, lattice_from_step
+from napari_polarmap.core.lattice import Lattice, lattice_from_step
+from napari_polarmap.core.lattice_search import find_lattice
 
 
 def square(period_px: float, angle_deg: float = 0.0) -> Lattice:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Scan4D
-from napari_polarmap.core.lattice import Lattice, find_lattice, lattice_from_step
+from napari_polarmap.core.lattice import Lattice, lattice_from_step
+from napari_polarmap.core.lattice_search import find_lattice
 from napari_polarmap.core.preprocessing import (
     Disk,
     ScanStatistics,
