@@ -57,7 +57,7 @@ def lattice_layer(scan: Scan4D, lattice: Lattice, image: NDArray[np.floating]) -
         "lattice",
         scan_geometry(scan.calibration),
         vector_style="line",
-        edge_width=max(0.08, 0.02 * lattice.period_px),
+        edge_width=max(0.1, 0.035 * lattice.period_px),
         edge_color="#ffb000",
         opacity=0.8,
     )
