@@ -21,8 +21,9 @@ from napari_polarmap.simulation.crystal import niobate, polarization_axis
 from napari_polarmap.simulation.multislice import Microscope, sampling_mrad, simulate_patterns
 from napari_polarmap.simulation.structure import Structure, build_structure
 
-THICKNESSES_NM = (20.0, 50.0)
 LATTICE_A = 3.98
+# Whole cells, so that slices of every thickness end on the same atoms.
+THICKNESSES_NM = (5.0 * LATTICE_A, 12.5 * LATTICE_A)
 PROBES_A = np.array([[1.0, 2.0], [0.3, 3.1]]) + 2 * LATTICE_A
 OUT_TO_MRAD = 32.0
 Images = NDArray[np.floating]
@@ -61,7 +62,7 @@ def table(title: str, rows: Iterable[tuple[str, list[float]]], heads: Iterable[s
     return "\n".join(lines)
 
 
-AT_THICKNESS = [f"{value:g} nm" for value in THICKNESSES_NM]
+AT_THICKNESS = [f"{value:.1f} nm" for value in THICKNESSES_NM]
 
 
 def grid() -> str:
@@ -102,7 +103,7 @@ def box() -> str:
 
 
 def cell_grid(per_cell: int, corner_A: float = 2 * LATTICE_A) -> Images:
-    axis = np.arange(per_cell) * LATTICE_A / per_cell + corner_A
+    axis = (np.arange(per_cell) + 0.3) * LATTICE_A / per_cell + corner_A
     return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
 
 

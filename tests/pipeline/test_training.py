@@ -117,3 +117,31 @@ def test_an_unknown_key_of_the_configuration_is_named(tmp_path, data_file):
     config.write_text("epoch = 3")
     with pytest.raises(ConfigError, match="unknown key epoch"):
         train(config, [data_file], tmp_path / "m.safetensors")
+
+
+SLICE = Path(__file__).parents[1] / "data" / "training_slice.h5"
+
+
+def test_a_slice_of_the_training_set_of_the_packaged_classifiers_trains_and_names_its_material(tmp_path):
+    """Cut by tools/cut_training_set.py; too small to learn from, real in every other respect."""
+    info = read_info(trained(tmp_path, SLICE, "pca_knn"))
+    assert (info.material, info.zone_axis, info.voltage_kV) == ("(K,Na)NbO3", "[001]pc", 200)
+    assert "16 specimens of training_slice.h5 (664d60021dca" in info.training_set
+    assert 21.9 < info.convergence_mrad[0] < info.convergence_mrad[1] < 26.1
+    assert 4.9 < info.thickness_nm[0] < info.thickness_nm[1] < 60.1
+
+
+def test_real_training_patterns_are_normalised_centred_and_of_both_families():
+    data = load_training_data([SLICE])
+    total = data.pooled.sum(axis=(1, 2)) / data.intensity_scale
+    assert ((total > 0.5) & (total <= 1)).all()
+    inner = data.pooled[:, 1:, 1:]
+    rows = np.arange(63) - 31
+    offset_px = [float((inner.mean(axis=0).sum(axis=axis) * rows).sum() / inner.mean(axis=0).sum()) for axis in (0, 1)]
+    assert np.abs(offset_px).max() < 0.5
+    assert set(np.unique(data.label).tolist()) == {0, 1, NONE}
+
+
+def test_sets_of_two_materials_are_not_trained_on_together(tmp_path, data_file):
+    with pytest.raises(ScanFileError, match=r"its material is .*NbO3, that of the first set not stated; sets of one"):
+        load_training_data([data_file, SLICE])
