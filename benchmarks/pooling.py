@@ -7,8 +7,10 @@ Prints a Markdown table.
 Designs compared, all from the same classifier's answers to the same windows:
 
 sizes
-    at each position the smallest window that is 0.9 sure, else the surest; then the mean field of a
-    Potts model (what the package does).
+    at each position the smallest window that is 0.9 sure at half of the positions within four cells, else
+    the surest; then the mean field of a Potts model (what the package does).
+sizes, alone
+    as "sizes", but each position asks for the smallest window that is sure there.
 cells
     windows of one cell only; a Potts model (belief propagation) that adds up their log-probabilities.
 sizes, added
@@ -81,10 +83,12 @@ def add_up(evidence: NDArray[np.float32], plan: WindowPlan, coupling: float = CO
 
 def designs(evidence: Evidence, plan: WindowPlan) -> dict[str, Answer]:
     """Return the domains and confidence of each design."""
-    best, _ = smallest_sure(evidence.pooled)
+    best, _ = smallest_sure(evidence.pooled, plan.width_px)
+    alone, _ = smallest_sure(evidence.pooled, 0)
     domain, _ = domains(best, plan.width_px)
     return {
         "sizes": (domain, np.exp(best[..., :N_DIRECTIONS].max(axis=-1))),
+        "sizes, alone": (domains(alone, plan.width_px)[0], np.exp(alone[..., :N_DIRECTIONS].max(axis=-1))),
         "cells": add_up(evidence.pooled[0], plan),
         "sizes, added": add_up(best, plan),
     }

@@ -39,14 +39,26 @@ def test_evidence_for_no_polarization_is_undefined_not_a_direction():
     assert (domain == UNDEFINED).all()
 
 
-def test_a_small_window_is_kept_where_it_is_sure_enough():
-    truth = two_domains((4, 6))
+def test_a_small_window_is_kept_where_it_is_sure_enough_and_grows_where_it_is_not():
+    truth = two_domains((40, 80))
     small, large = evidence_for(truth, 8.0), evidence_for(truth, 12.0)
-    small[0, 0] = log_softmax(np.zeros(9))
-    chosen, size = smallest_sure([small, large])
-    assert size[0, 0] == 1
-    assert (np.delete(size.ravel(), 0) == 0).all()
-    np.testing.assert_allclose(chosen[0, 0], large[0, 0])
+    small[:, 48:] = log_softmax(np.zeros(9))
+    chosen, size = smallest_sure([small, large], 4)
+    assert (size[:, :38] == 0).all()
+    assert (size[:, 58:] == 1).all()
+    np.testing.assert_allclose(chosen[:, 58:], large[:, 58:])
+
+
+def test_windows_do_not_grow_at_a_wall_where_the_larger_ones_are_sure_of_a_mixture():
+    truth = two_domains((40, 80))
+    mixed = truth.copy()
+    mixed[:, 34:46] = 0
+    small, large = evidence_for(truth, 8.0), evidence_for(mixed, 12.0)
+    small[:, 37:43] = log_softmax(np.zeros(9))
+    chosen, size = smallest_sure([small, large], 8)
+    assert (size == 0).all()
+    domain, _ = domains(chosen, 8)
+    assert (domain == truth).mean() > 0.98
 
 
 def test_a_stripe_of_mixed_windows_along_a_wall_gives_way():

@@ -11,6 +11,7 @@ from scipy import ndimage
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
 
 _SURE: Final = 0.9
+_AROUND_CELLS: Final = 4.0
 _ROUNDS: Final = 25
 _REACH_CELLS: Final = 0.6
 _COUPLING_PER_POSITION: Final = 0.75
@@ -36,15 +37,21 @@ def entropy_bits(log_probability: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def smallest_sure(
-    evidence: list[NDArray[np.float32]], sure: float = _SURE
+    evidence: list[NDArray[np.float32]], period_px: float, sure: float = _SURE
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Choose, at every position, the smallest window that is sure enough, else the surest.
+    """Choose, at every position, the smallest window that is sure enough around there, else the surest.
+
+    A window is sure enough where it is so at half of the positions within four cells. At a
+    wall, where no window is sure because each mixes two domains, sizes therefore do not grow:
+    the larger ones would mix more, and be sure of what they mix.
 
     Parameters
     ----------
     evidence : list of ndarray, shape (scan_y, scan_x, 9)
         Log-probabilities of the eight directions and "none" for each window size,
         smallest window first.
+    period_px : float
+        Edge of the unit cell in scan positions.
     sure : float
         Probability that is enough.
 
@@ -54,9 +61,14 @@ def smallest_sure(
     size : ndarray of int, shape (scan_y, scan_x)
         Index of the window chosen.
     """
+    around = int(_AROUND_CELLS * period_px) | 1
     certainty = np.stack([np.exp(scale.max(axis=-1)) for scale in evidence])
-    enough = certainty >= sure
-    index = np.where(enough.any(axis=0), enough.argmax(axis=0), certainty.argmax(axis=0))
+    share, mean = (
+        np.stack([ndimage.uniform_filter(part, around, mode="nearest") for part in parts])
+        for parts in ((certainty >= sure).astype(np.float32), certainty)
+    )
+    enough = share >= 0.5
+    index = np.where(enough.any(axis=0), enough.argmax(axis=0), mean.argmax(axis=0))
     chosen = np.take_along_axis(np.stack(evidence), index[None, ..., None], axis=0)[0]
     return chosen, np.asarray(index)
 

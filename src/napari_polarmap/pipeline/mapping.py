@@ -125,7 +125,7 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
     lattice = plan.lattice if plan else frame.inspection.lattice
     empty = ~(statistics.total > 0)
     if plan:
-        best, size = smallest_sure(pooled)
+        best, size = smallest_sure(pooled, plan.width_px)
         window_cells = np.array([pool.cells for pool in plan.pools], np.float32)[size]
         domain, _ = domains(best, plan.width_px)
         chosen = {"none": single, "cell": pooled[0], "auto": best}[params.pool]
