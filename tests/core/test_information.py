@@ -44,7 +44,7 @@ def test_every_position_counts_once_and_places_hardly_met_are_not_told():
 
 
 def test_the_whole_is_told_in_a_sentence():
-    assert "chance 12.5%), at the best place of the cell at 100.0%" in folded().overall
+    assert "everywhere up to 100.0%), at the best place of the cell at 100.0%" in folded().overall
 
 
 def test_without_a_lattice_nothing_is_folded():

@@ -35,6 +35,8 @@ class InformationMap:
         Share of single patterns whose direction is that of the reference.
     counts : ndarray of int64, shape (bins, bins)
         Patterns that fell there.
+    constant : float
+        Share that one and the same answer everywhere would get right.
     """
 
     image: NDArray[np.float64]
@@ -42,6 +44,7 @@ class InformationMap:
     entropy_bits: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     counts: NDArray[np.int64]
+    constant: float = 1 / 8
 
     @property
     def overall(self) -> str:
@@ -52,7 +55,8 @@ class InformationMap:
         right = float(np.average(self.accuracy[known], weights=self.counts[known]))
         best = float(self.accuracy[known].max())
         return (
-            f"Single patterns are right at {right:.1%} of the positions (chance 12.5%), at the best place of the cell "
+            f"Single patterns are right at {right:.1%} of the positions (chance 12.5%, the same answer "
+            f"everywhere up to {self.constant:.1%}), at the best place of the cell "
             f"at {best:.1%}; their mean confidence is {float(np.nanmean(self.confidence)):.2f}."
         )
 
@@ -114,7 +118,9 @@ def fold_information(
         "counts": np.bincount(index.ravel(), minlength=bins**2).reshape(bins, bins),
     }
     shift = _to_middle(bright)
-    return InformationMap(**{name: np.roll(values, shift, axis=(0, 1)) for name, values in folded.items()})
+    rolled = {name: np.roll(values, shift, axis=(0, 1)) for name, values in folded.items()}
+    shares = np.bincount(reference[known], minlength=1) / max(1, int(known.sum()))
+    return InformationMap(**rolled, constant=float(shares.max()))
 
 
 def _to_middle(bright: NDArray[np.float64]) -> tuple[int, int]:

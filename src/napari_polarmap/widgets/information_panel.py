@@ -33,6 +33,8 @@ class InformationPanel(QWidget):
             for row, label in enumerate((caption, picture)):
                 label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
                 grid.addWidget(label, row, column)
+            caption.setMinimumHeight(caption.fontMetrics().height() + 2)
+            picture.setFixedHeight(EDGE_PX)
             self.captions.append(caption)
             self.pictures.append(picture)
         layout = QVBoxLayout(self)
