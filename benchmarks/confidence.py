@@ -1,12 +1,13 @@
 """Figures of ``docs/confidence.md``: are stated probabilities right, do sets cover, is the unknown told from the known.
 
 ``python benchmarks/confidence.py holdout.h5 --out docs/images`` on specimens that no classifier has seen
-(``benchmarks/sets/holdout.toml``); some minutes of one processor core. Prints the numbers as a table too.
+(``benchmarks/sets/holdout.toml``); some minutes of one processor core. Prints the numbers as JSON too.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from napari_polarmap.core.metrics import expected_calibration_error, roc_auc, set_coverage
 from napari_polarmap.models.calibration import LEVELS
 from napari_polarmap.models.registry import Classifier, list_models, load_classifier
-from napari_polarmap.pipeline.held_out import Answers, ask
+from napari_polarmap.pipeline.held_out import Answers, ask, pooled_scores
 from napari_polarmap.pipeline.training_data import TrainingData, load_training_data
 
 DOSES = {"exact": "#0b3c5d", "1e7": "#2a7fb8", "1e6": "#e08a1e", "1e5": "#b5302a"}
@@ -69,13 +70,15 @@ def unfamiliar(axes: Axes, answers: dict[str, Answers]) -> None:
     for kind in kinds:
         strange = np.concatenate([answer.unfamiliar[kind] for answer in answers.values()])
         area = roc_auc(np.concatenate([every, strange]), np.arange(len(every) + len(strange)) < len(every))
-        rows.append((f"{kind} ({area:.3f})", strange, GREY))
+        axes.text(1.03, len(rows), f"{area:.3f}", fontsize=7, va="center")
+        rows.append((kind, strange, GREY))
     rng = np.random.default_rng(0)
     for place, (_, values, color) in enumerate(rows):
         shown = rng.permutation(values)[:150]
         axes.plot(shown, place + rng.uniform(-0.28, 0.28, len(shown)), ".", ms=2, color=color, alpha=0.6)
         axes.plot([np.median(values)] * 2, [place - 0.4, place + 0.4], color="black", lw=1.5)
-    axes.set(xlim=(-0.02, 1.02), xlabel="confidence", yticks=range(len(rows)))
+    axes.text(1.03, len(known) - 1, "AUC", fontsize=7, va="center")
+    axes.set(xlim=(-0.02, 1.2), xticks=np.linspace(0, 1, 6), xlabel="confidence", yticks=range(len(rows)))
     axes.set_yticklabels([name for name, _, _ in rows], fontsize=7)
     axes.axhline(len(known) - 0.5, color="black", lw=0.6)
     axes.invert_yaxis()
@@ -120,6 +123,9 @@ def main() -> None:
     classifiers = [load_classifier(name) for name in args.models]
     answers = [ask(classifier, data, rows) for classifier in classifiers]
     names = [classifier.info.name for classifier in classifiers]
+
+    table = {name: pooled_scores(answer, data) for name, answer in zip(names, answers, strict=True)}
+    print(json.dumps(table, indent=1))
 
     figure, axes = _figure(names, 3.7)
     for part, answer in zip(axes, answers, strict=True):

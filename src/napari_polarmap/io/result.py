@@ -27,6 +27,7 @@ _DTYPES: Final[dict[str, type[np.generic]]] = {
     "domain": np.uint8,
     "virtual_image": np.float32,
     "window_cells": np.float32,
+    "prediction_set": np.uint16,
     "single_direction": np.uint8,
     "single_confidence": np.float32,
     "single_entropy_bits": np.float32,
@@ -80,6 +81,8 @@ class PolarizationMap:
         Counts inside the direct disk.
     window_cells : ndarray of float32, optional
         Width of the window behind `domain`, in unit cells; 0 for a neighbourhood without lattice.
+    prediction_set : ndarray of uint16, optional
+        What the truth is among nine times in ten, as bits: 0 to 7 the classes, 8 no polarization.
     single_direction : ndarray of uint8, optional
         Most probable class of each single pattern, however unsure; 255 without counts.
     single_confidence : ndarray of float32, optional
@@ -117,6 +120,7 @@ class PolarizationMap:
     misclassified: NDArray[np.bool_] | None = None
     virtual_image: NDArray[np.float32] | None = None
     window_cells: NDArray[np.float32] | None = None
+    prediction_set: NDArray[np.uint16] | None = None
     single_direction: NDArray[np.uint8] | None = None
     single_confidence: NDArray[np.float32] | None = None
     single_entropy_bits: NDArray[np.float32] | None = None

@@ -129,12 +129,19 @@ def _angle_scores(
     scores: dict[str, float | None] = {
         "angular_error_median_deg": None,
         "angular_error_p95_deg": None,
+        "estimated_angle_error_median_deg": None,
+        "estimated_angle_error_p95_deg": None,
         "coverage": None,
     }
     if told.any():
         off = angular_error(mean_direction(pooled.probability[told]), ANGLES_DEG[label[told]])
         scores["angular_error_median_deg"] = float(np.median(off))
         scores["angular_error_p95_deg"] = float(np.percentile(off, 95))
+    estimated = pooled.arrays().get("estimated_angle_deg")
+    if estimated is not None and (found := known & np.isfinite(estimated)).any():
+        off = angular_error(estimated[found], ANGLES_DEG[label[found]])
+        scores["estimated_angle_error_median_deg"] = float(np.median(off))
+        scores["estimated_angle_error_p95_deg"] = float(np.percentile(off, 95))
     sets = pooled.arrays().get("prediction_set")
     if sets is not None and known.any():
         scores["coverage"] = set_coverage(sets[known], label[known])

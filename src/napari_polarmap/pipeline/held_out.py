@@ -100,10 +100,7 @@ def held_out_scores(
         are left out.
     """
     answers = ask(classifier, data, rows, seed=seed)
-    scores = {"specimens": float(len(np.unique(data.specimen[rows])))}
-    for name, answer in answers.items():
-        scores |= {f"{key}_{name}": value for key, value in _dose_scores(answer).items()}
-    scores |= _overall_scores(answers, data)
+    scores = {"specimens": float(len(np.unique(data.specimen[rows]))), **pooled_scores(answers, data)}
     rng = np.random.default_rng(seed + 1)
     row = np.repeat(rows, data.singles.shape[1])
     singles = data.singles[rows].reshape(-1, *data.singles.shape[2:])
@@ -113,6 +110,14 @@ def held_out_scores(
         scores[f"accuracy_single_{name}"] = _share_right(single, truth)
         scores[f"ece_single_{name}"] = expected_calibration_error(single.probability[told], truth[told])
     return {name: round(float(value), 4) for name, value in scores.items() if np.isfinite(value)}
+
+
+def pooled_scores(answers: dict[str, Answers], data: TrainingData) -> dict[str, float]:
+    """Score the answers of `ask`; NaN where a figure cannot be given."""
+    by_dose = {
+        f"{key}_{name}": value for name, answer in answers.items() for key, value in _dose_scores(answer).items()
+    }
+    return by_dose | _overall_scores(answers, data)
 
 
 def _dose_scores(answer: Answers) -> dict[str, float]:

@@ -25,6 +25,7 @@ from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspect_scan, inspection_steps
 from napari_polarmap.pipeline.parameters import MapParams
 from napari_polarmap.pipeline.review import with_reference, with_regions
+from napari_polarmap.pipeline.sets import set_map
 from napari_polarmap.pipeline.windows import WindowPlan, plan_windows
 
 __all__ = [
@@ -165,8 +166,27 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
         single_confidence=single_confidence,
         single_entropy_bits=np.where(empty, np.nan, entropy_bits(single)).astype(np.float32),
         **(_estimated(evidence, size, empty, frame.crystal_angle_deg) if plan else {}),
+        prediction_set=_sets(frame, plan, chosen, window_cells, turn),
         provenance=_provenance(frame, plan, notes),
     )
+
+
+def _sets(
+    frame: Frame, plan: WindowPlan | None, chosen: NDArray[np.float32], window_cells: NDArray[np.float32], turn: int
+) -> NDArray[np.uint16] | None:
+    """Return the prediction sets; None for a classifier without."""
+    pooled = plan is not None and frame.params.pool != "none"
+    calibration = frame.classifier.calibration.get(pooled)
+    if calibration is None or calibration.thresholds is None:
+        return None
+    positions = np.ones(window_cells.shape)
+    if plan is not None and pooled:
+        sizes = plan.pools[:1] if frame.params.pool == "cell" else plan.pools
+        width = np.array([pool.cells for pool in sizes])
+        nearest = np.abs(window_cells[..., None] - width).argmin(axis=-1)
+        positions = np.array([pool.effective_positions for pool in sizes])[nearest]
+    each = float(np.median(frame.inspection.statistics.total)) if frame.counted else np.inf
+    return set_map(chosen, positions * each, calibration, turn)
 
 
 def signature(evidence: Evidence, statistics: ScanStatistics) -> NDArray[np.float32]:
