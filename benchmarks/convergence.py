@@ -58,7 +58,10 @@ def difference(a: Images, b: Images) -> list[float]:
 def table(title: str, rows: Iterable[tuple[str, list[float]]], heads: Iterable[str]) -> str:
     heads = list(heads)
     lines = [f"| {title} | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(f"{100 * value:.2g} %" for value in values) + " |" for name, values in rows]
+    lines += [
+        f"| {name} | " + " | ".join(f"{float(f'{100 * value:.2g}'):g} %" for value in values) + " |"
+        for name, values in rows
+    ]
     return "\n".join(lines)
 
 
