@@ -356,8 +356,11 @@ def test_training_data_are_never_overwritten(refuse, scan_file, tmp_path):
     assert "one of the input files" in refuse("train", "c.toml", "--data", scan_file, "--out", scan_file)
 
 
-def test_evaluate_prints_a_record_per_file(run, scan_file, mapped, monkeypatch):
-    def evaluate(classifier: str, paths: list[Path]) -> list[dict[str, Any]]:
+def test_evaluate_prints_a_record_per_file(run, refuse, scan_file, mapped, monkeypatch, tmp_path):
+    asked: list[Path | None] = []
+
+    def evaluate(classifier: str, paths: list[Path], *, figures: Path | None) -> list[dict[str, Any]]:
+        asked.append(figures)
         return [
             {"file": str(path), "model": classifier, "accuracy_domain": 0.97, "irregularity_auc": None}
             for path in paths
@@ -365,9 +368,11 @@ def test_evaluate_prints_a_record_per_file(run, scan_file, mapped, monkeypatch):
 
     monkeypatch.setattr("napari_polarmap.pipeline.evaluation.evaluate_files", evaluate)
     assert json.loads(run("evaluate", "--model", "m", scan_file, "--json"))[0]["accuracy_domain"] == 0.97
-    text = run("evaluate", scan_file)
+    text = run("evaluate", scan_file, "--figures", tmp_path / "new")
     assert "accuracy domain" in text
     assert "0.97" in text
+    assert asked == [None, tmp_path / "new"]
+    assert "a file; name a folder" in refuse("evaluate", scan_file, "--figures", scan_file)
 
 
 def test_export_writes_the_formats_asked_for(run, refuse, tmp_path):

@@ -148,10 +148,29 @@ def defect() -> None:
     tour.open(sample_path("defect"))
     tour.run()
     tour.dock.scroll.ensureWidgetVisible(tour.dock.sections[3])
-    marked = tour.dock.result.irregular.nonzero()
-    if marked[0].size:
-        tour.look(int(marked[0][0]), int(marked[1][0]))
+    table = tour.dock.review.regions
+    if table.regions:
+        row, column = (round(place) for place in table.regions[0].centre_px)
+        tour.look(row, column)
     tour.shoot("defect")
+    table.cellClicked.emit(0, 0)
+    tour.shoot("region")
+    tour.close()
+
+
+def errors() -> None:
+    """The error analysis of the sample with two domains, against a painted reference."""
+    tour = Tour()
+    tour.open(sample_path("two_domains"))
+    tour.run()
+    _, analysis = tour.viewer.window.add_plugin_dock_widget("napari-polarmap", "Error analysis")
+    tour.rest()
+    analysis.what.setCurrentIndex(1)
+    analysis.reference.open_file(sample_path("two_domains"))
+    wait(lambda: analysis.analysis is not None)
+    tour.viewer.window._qt_window.resize(1600, 900)
+    tour.rest(1.0)
+    tour.shoot("errors")
     tour.close()
 
 
@@ -162,6 +181,7 @@ def main() -> int:
         os.chdir(folder)  # what is exported on the way
         two_domains()
         defect()
+        errors()
         os.chdir(IMAGES)
     return 0
 

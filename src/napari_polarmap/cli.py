@@ -135,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("files", type=Path, nargs="+", metavar="FILE")
     evaluate.add_argument("--model", metavar="NAME", help="name or .safetensors file (default: the recommended one)")
     evaluate.add_argument("--json", action="store_true", help="as JSON")
+    evaluate.add_argument("--figures", type=Path, metavar="DIR", help="folder for figures of the errors in each scan")
 
     export = command("export", commands.run_export, "write the maps of a result for other programs")
     export.add_argument("result", type=Path, metavar="RES.h5")

@@ -340,10 +340,12 @@ def run_evaluate(args: Namespace) -> None:
     for path in args.files:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
+    if args.figures is not None and args.figures.exists() and not args.figures.is_dir():
+        raise UsageError(f"--figures {args.figures}: a file; name a folder")
     from napari_polarmap.models.registry import default_model, load_classifier
     from napari_polarmap.pipeline.evaluation import evaluate_files
 
-    records = evaluate_files(load_classifier(args.model or default_model()), args.files)
+    records = evaluate_files(load_classifier(args.model or default_model()), args.files, figures=args.figures)
     if args.json:
         say(json.dumps(records, indent=1, default=str))
         return

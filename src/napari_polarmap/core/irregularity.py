@@ -32,6 +32,7 @@ _ALONG_CELLS: Final = 1.5
 _FAR_CELLS: Final = 2.0
 _NEAR_CELLS: Final = 0.8
 _SUSPECT: Final = 3.0
+_LITTLE: Final = 0.1
 _UNEVEN: Final = 2.0
 _WHOLE: Final = 0.999
 _SHARP_CELLS: Final = 0.6
@@ -187,10 +188,25 @@ def _prepared(maps: Maps, defined: NDArray[np.bool_], around: Translations) -> t
     residual = np.where(np.isfinite(first), maps - first, 0)
     floor = NEGLIGIBLE * float(maps[:, defined].var(axis=1).mean())
     maps, residual = whiten(maps, residual, defined, floor), whiten(residual, residual, defined, floor)
+    telling = _telling((maps - residual)[:, defined], (around.strength**2).sum() / around.strength.sum() ** 2)
+    maps, residual = np.tensordot(telling, maps, axes=1), np.tensordot(telling, residual, axes=1)
     departure = (residual**2).sum(axis=0)
     typical = max(float(np.median(departure[defined])), _negligible(maps, defined))
     weights = np.where(defined, 0.02 + 1 / (1 + (departure / (4 * typical)) ** 2), 0)
     return maps, weights.astype(np.float32)
+
+
+def _telling(expected: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
+    """Return the matrix that turns whitened maps to their own axes and weights each by what repeats in it.
+
+    A defect departs where there is something to depart from; an axis that is all noise would only hide it. Axes
+    count half whose repeating part has a tenth of the variance of their noise.
+    """
+    values, axes = np.linalg.eigh(np.cov(expected.astype(np.float64)))
+    repeating = np.maximum(values - noise, 0)
+    weight = np.sqrt(repeating / (_LITTLE + repeating))
+    weight /= max(float(weight.max()), 1e-6)
+    return np.asarray(np.maximum(weight, 1e-3)[:, None] * axes.T, dtype=np.float32)
 
 
 def _negligible(maps: Maps, defined: NDArray[np.bool_]) -> float:

@@ -25,6 +25,7 @@ from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.hdf5 import read_truth
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import Classifier
+from napari_polarmap.pipeline.error_report import write_error_figures
 from napari_polarmap.pipeline.held_out import confidence, held_out_scores
 from napari_polarmap.pipeline.mapping import MapParams, map_polarization
 from napari_polarmap.pipeline.training_data import load_training_data
@@ -33,11 +34,13 @@ from napari_polarmap.pipeline.unfamiliar import unfamiliar_patterns
 _UNFAMILIAR_ELECTRONS: Final = 1e6
 
 
-def evaluate_files(classifier: Classifier, paths: list[str | Path]) -> list[dict[str, Any]]:
+def evaluate_files(
+    classifier: Classifier, paths: list[str | Path], *, figures: Path | None = None
+) -> list[dict[str, Any]]:
     """Score a classifier on files with known truth, one record per file.
 
     Training sets are scored by `held_out_scores` over all their specimens, scans by
-    `score_scan`.
+    `score_scan`, which also writes figures of the errors into the folder `figures`.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def evaluate_files(classifier: Classifier, paths: list[str | Path]) -> list[dict
             data = load_training_data([path])
             scores: dict[str, Any] = held_out_scores(classifier, data, np.arange(len(data.label)))
         else:
-            scores = score_scan(classifier, path)
+            scores = score_scan(classifier, path, figures=figures)
         records.append({"file": str(path), "model": classifier.info.name, **scores})
     return records
 
@@ -63,7 +66,7 @@ def _is_training_set(path: Path) -> bool:
         return False
 
 
-def score_scan(classifier: Classifier, path: Path) -> dict[str, Any]:
+def score_scan(classifier: Classifier, path: Path, *, figures: Path | None = None) -> dict[str, Any]:
     """Score a classifier on one scan with labels.
 
     Returns
@@ -81,6 +84,8 @@ def score_scan(classifier: Classifier, path: Path) -> dict[str, Any]:
         thickness_nm = scan.calibration.thickness_nm
         single = map_polarization(scan, classifier, MapParams(pool="none"))
         pooled = map_polarization(scan, classifier, MapParams(pool="auto"))
+    if figures is not None and (label != UNDEFINED).any():
+        write_error_figures(figures, path.stem, single, pooled, label, defect)
     vectors = pooled.provenance["measured"]["lattice_vectors_px"]
     cell_px = float(np.linalg.norm(vectors, axis=1).mean()) if vectors else 0.0
     clear = wall_distance(label) > cell_px
