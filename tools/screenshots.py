@@ -168,7 +168,7 @@ def errors() -> None:
     analysis.what.setCurrentIndex(1)
     analysis.reference.open_file(sample_path("two_domains"))
     wait(lambda: analysis.analysis is not None)
-    tour.viewer.window._qt_window.resize(1600, 900)
+    tour.dock.parentWidget().hide()
     tour.rest(1.0)
     tour.shoot("errors")
     tour.close()

@@ -16,7 +16,9 @@ NEGLIGIBLE: Final = 0.01
 """Share of the variance of a map that is never worth noting."""
 
 _MAX_FEATURES: Final = 16
-_REFINED_WITHIN: Final = 0.25
+_REFINED_WITHIN: Final = 0.4
+_FIRST_STEP: Final = 0.125
+_SCALES: Final = (0.87, 1.0, 1.13)
 _LEAST_WEIGHT: Final = 0.02
 
 
@@ -80,9 +82,14 @@ def refined(vectors: NDArray[np.float64], maps: Maps, defined: NDArray[np.bool_]
         return -float(ndimage.map_coordinates(alike, places.T, prefilter=False, mode="grid-wrap").sum())
 
     edge = float(np.linalg.norm(vectors, axis=1).min())
-    simplex = np.vstack([np.zeros(4), _REFINED_WITHIN / 2 * edge * np.eye(4)])
-    options = {"initial_simplex": simplex, "xatol": 0.01, "fatol": 0.0, "maxfev": 400}
-    found = vectors + optimize.minimize(loss, np.zeros(4), method="Nelder-Mead", options=options).x.reshape(2, 2)
+    found, best = vectors, np.inf
+    for scale in _SCALES:
+        start = (scale - 1) * vectors.ravel()
+        simplex = start + np.vstack([np.zeros(4), _FIRST_STEP * edge * np.eye(4)])
+        options = {"initial_simplex": simplex, "xatol": 0.01, "fatol": 0.0, "maxfev": 400}
+        answer = optimize.minimize(loss, start, method="Nelder-Mead", options=options)
+        if answer.fun < best:
+            found, best = vectors + answer.x.reshape(2, 2), float(answer.fun)
     return found if np.linalg.norm(found - vectors, axis=1).max() < _REFINED_WITHIN * edge else vectors
 
 

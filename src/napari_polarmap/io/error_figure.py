@@ -27,14 +27,15 @@ def error_figure(analysis: ErrorAnalysis, path: str | Path, *, title: str = "") 
     return Path(path)
 
 
-def draw_errors(figure: Figure, analysis: ErrorAnalysis) -> None:
+def draw_errors(figure: Figure, analysis: ErrorAnalysis, *, columns: int = 2) -> None:
     """Draw confusion circle, accuracy per region, mean cell and spectrum of the errors into a figure."""
     figure.clear()
-    grid = figure.add_gridspec(2, 2)
-    draw_confusion(figure.add_subplot(grid[0, 0]), analysis.confusion)
-    _draw_scores(figure.add_subplot(grid[0, 1]), analysis)
-    _draw_cell(figure.add_subplot(grid[1, 0]), analysis)
-    _draw_spectrum(figure.add_subplot(grid[1, 1]), analysis)
+    parts = figure.subfigures(len(PANELS) // columns, columns, squeeze=False).ravel()
+    panels = [part.subplots() for part in parts]
+    draw_confusion(panels[0], analysis.confusion)
+    _draw_scores(panels[1], analysis)
+    _draw_cell(panels[2], analysis)
+    _draw_spectrum(panels[3], analysis)
 
 
 def draw_confusion(axes: Any, confusion: NDArray[np.int64]) -> None:
@@ -92,14 +93,15 @@ def _draw_scores(axes: Any, analysis: ErrorAnalysis) -> None:
 
 
 def _draw_cell(axes: Any, analysis: ErrorAnalysis) -> None:
-    axes.set_title("errors in the unit cell", fontsize=10)
+    axes.set_title("share of errors in the unit cell", fontsize=10)
     if analysis.cell is None:
         _say(axes, "no lattice")
         return
     image = axes.imshow(analysis.cell, extent=(0, 1, 1, 0), cmap="magma", vmin=0)
-    axes.set(xlabel="first lattice vector", ylabel="second lattice vector", aspect="equal")
+    axes.set_xlabel("first lattice vector", fontsize=8)
+    axes.set_ylabel("second lattice vector", fontsize=8)
     axes.tick_params(labelsize=7)
-    axes.figure.colorbar(image, ax=axes, shrink=0.8, label="share of errors").ax.tick_params(labelsize=7)
+    axes.figure.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
 
 
 def _draw_spectrum(axes: Any, analysis: ErrorAnalysis) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent
 from qtpy.QtGui import QPalette
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QScrollArea, QVBoxLayout, QWidget
 from superqt.utils import qdebounced
 
 from napari_polarmap.core.misclassification import ErrorAnalysis, analyse_errors
@@ -21,6 +21,9 @@ from napari_polarmap.pipeline.review import lattice_of
 from napari_polarmap.widgets.reference import Reference, ReferenceBox
 from napari_polarmap.widgets.section import Form, note
 from napari_polarmap.widgets.workers import Jobs
+
+PANEL_HEIGHT = 270
+"""Of each of the four plots [px]; they stand one below the other, as a dock is narrow."""
 
 WHAT = {"domain": "Polarization direction (domains)", "direction": "Direction, single windows"}
 
@@ -56,7 +59,7 @@ class ErrorWidget(QWidget):
         self.reference = ReferenceBox(napari_viewer)
         self.figure = Figure(layout="constrained")
         self.canvas = FigureCanvasQTAgg(self.figure)
-        self.canvas.setMinimumSize(320, 320)
+        self.canvas.setMinimumSize(300, 4 * PANEL_HEIGHT)
         self.canvas.setToolTip(
             "Which direction is taken for which; accuracy per region; share of errors at each place of the cell;\n"
             "spectrum of the errors with the lattice peaks (circles) and the share of its power that repeats."
@@ -68,7 +71,11 @@ class ErrorWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.said)
-        layout.addWidget(self.canvas, 1)
+        self.scroll = QScrollArea()
+        self.scroll.setWidget(self.canvas)
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        layout.addWidget(self.scroll, 1)
         self._look_soon = qdebounced(self._look, timeout=50)
         self.what.currentIndexChanged.connect(self.refresh)
         self.reference.changed.connect(self.refresh)
@@ -153,5 +160,5 @@ class ErrorWidget(QWidget):
             {**colors, "axes.labelcolor": ink, "axes.edgecolor": ink, "axes.titlecolor": ink, "axes.facecolor": paper}
         ):
             self.figure.set_facecolor(paper)
-            draw_errors(self.figure, analysis)
+            draw_errors(self.figure, analysis, columns=1)
         self.canvas.draw_idle()
