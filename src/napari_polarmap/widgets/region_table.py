@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 from napari_polarmap.core.regions import Region
 from napari_polarmap.pipeline.region_layer import KIND_COLORS
 
-COLUMNS = ("kind", "direction", "area", "centre", "peak σ")
+COLUMNS = ("kind", "direction", "area", "centre", "σ")
 MOST_ROWS = 500
 ROWS_IN_SIGHT = 5
 
@@ -39,7 +39,7 @@ class RegionTable(QTableWidget):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.verticalHeader().setDefaultSectionSize(20)
-        self.verticalHeader().setMinimumWidth(18)
+        self.verticalHeader().setVisible(False)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.horizontalHeader().setStretchLastSection(True)
         self.setFixedHeight(24 + 21 * ROWS_IN_SIGHT)
