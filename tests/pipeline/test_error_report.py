@@ -36,7 +36,7 @@ def test_every_figure_is_written(result, tmp_path, with_defect):
     label[:2] = UNDEFINED
     defect = np.zeros(SHAPE, bool)
     defect[10:14, 10:14] = True
-    paths = write_error_figures(tmp_path / "new", "scan", result, result, label, defect if with_defect else None)
+    paths = write_error_figures(tmp_path / "new", "scan", result, label, defect if with_defect else None)
     names = ["scan_errors_single.png", "scan_errors_domain.png", "scan_irregularity.png"]
     assert [path.name for path in paths] == names[: 3 if with_defect else 2]
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in paths)
@@ -44,4 +44,4 @@ def test_every_figure_is_written(result, tmp_path, with_defect):
 
 def test_a_map_without_errors_or_lattice_has_figures_too(result, tmp_path):
     plain = PolarizationMap(**{**result.arrays(), "provenance": {}})
-    assert len(write_error_figures(tmp_path, "scan", plain, plain, plain.domain, None)) == 2
+    assert len(write_error_figures(tmp_path, "scan", plain, plain.domain, None)) == 2

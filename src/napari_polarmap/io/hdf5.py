@@ -160,6 +160,12 @@ def read_truth(path: str | Path) -> tuple[NDArray[np.uint8] | None, NDArray[np.b
     return None if label is None else label.astype(np.uint8), defect
 
 
+def read_truth_maps(path: str | Path) -> dict[str, NDArray[np.float32]]:
+    """Read what else is known of every position of a simulated scan: ``angle_deg``, ``thickness_nm``, ``tilt_mrad``."""
+    with _open(Path(path)) as file:
+        return {name: np.asarray(values[()], np.float32) for name, values in file.get("truth", {}).items()}
+
+
 def write_scan(
     path: str | Path,
     data: NDArray[Any] | Iterable[NDArray[Any]],

@@ -16,7 +16,6 @@ from napari_polarmap.pipeline.review import lattice_of
 def write_error_figures(
     folder: Path,
     stem: str,
-    single: PolarizationMap,
     pooled: PolarizationMap,
     label: NDArray[np.uint8],
     defect: NDArray[np.bool_] | None,
@@ -29,7 +28,7 @@ def write_error_figures(
         Made if it is not there.
     stem : str
         Beginning of the file names.
-    single, pooled : PolarizationMap
+    pooled : PolarizationMap
     label : ndarray of uint8, shape (scan_y, scan_x)
         True class.
     defect : ndarray of bool, same shape, optional
@@ -41,7 +40,9 @@ def write_error_figures(
     """
     folder.mkdir(parents=True, exist_ok=True)
     lattice = lattice_of(pooled)
-    maps = {"single": (single.direction, "single patterns"), "domain": (pooled.domain, "domains")}
+    maps = {"domain": (pooled.domain, "domains")}
+    if pooled.single_direction is not None:
+        maps = {"single": (pooled.single_direction, "single patterns")} | maps
     paths = [
         error_figure(
             analyse_errors(predicted, label, irregular=pooled.irregular, lattice=lattice),

@@ -22,7 +22,7 @@ from napari_polarmap.core.metrics import (
 )
 from napari_polarmap.io import open_scan
 from napari_polarmap.io.errors import ScanFileError
-from napari_polarmap.io.hdf5 import read_truth
+from napari_polarmap.io.hdf5 import read_truth, read_truth_maps
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import Classifier
 from napari_polarmap.pipeline.error_report import write_error_figures
@@ -81,40 +81,40 @@ def score_scan(classifier: Classifier, path: Path, *, figures: Path | None = Non
     with open_scan(path) as scan:
         if label.shape != scan.scan_shape:
             raise ScanFileError(f"{path}: /label has shape {label.shape}; the scan has {scan.scan_shape}")
-        thickness_nm = scan.calibration.thickness_nm
-        single = map_polarization(scan, classifier, MapParams(pool="none"))
+        truth = {"thickness_nm": scan.calibration.thickness_nm, "angle_deg": None} | read_truth_maps(path)
         pooled = map_polarization(scan, classifier, MapParams(pool="auto"))
     if figures is not None and (label != UNDEFINED).any():
-        write_error_figures(figures, path.stem, single, pooled, label, defect)
+        write_error_figures(figures, path.stem, pooled, label, defect)
     vectors = pooled.provenance["measured"]["lattice_vectors_px"]
     cell_px = float(np.linalg.norm(vectors, axis=1).mean()) if vectors else 0.0
     clear = wall_distance(label) > cell_px
     if defect is not None:
         clear &= ~defect
-    scores = _scan_scores(single, pooled, label, defect, clear)
-    scores |= _angle_scores(pooled, label, clear)
+    scores = _scan_scores(pooled, label, defect, clear)
+    scores |= _angle_scores(pooled, label, clear, truth["angle_deg"])
     scores["ood_auc"] = _unfamiliar_auc(classifier, pooled, clear & (label != UNDEFINED))
     found = pooled.arrays().get("thickness_nm")
-    if found is not None and thickness_nm is not None:
-        scores["thickness_error_median_nm"] = float(np.nanmedian(np.abs(found - thickness_nm)))
-        scores["thickness_error_p95_nm"] = float(np.nanpercentile(np.abs(found - thickness_nm), 95))
+    if found is not None and truth["thickness_nm"] is not None and np.isfinite(found).any():
+        off_nm = np.abs(found - truth["thickness_nm"])
+        scores["thickness_error_median_nm"] = float(np.nanmedian(off_nm))
+        scores["thickness_error_p95_nm"] = float(np.nanpercentile(off_nm, 95))
     return {
         name: None if value is None or not np.isfinite(value) else round(value, 4) for name, value in scores.items()
     }
 
 
 def _scan_scores(
-    single: PolarizationMap,
     pooled: PolarizationMap,
     label: NDArray[np.uint8],
     defect: NDArray[np.bool_] | None,
     clear: NDArray[np.bool_],
 ) -> dict[str, float | None]:
+    single = np.full(label.shape, UNDEFINED, np.uint8) if pooled.single_direction is None else pooled.single_direction
     known = clear & (label != UNDEFINED)
     told = known & (pooled.domain != UNDEFINED)
     sure = known & np.isfinite(pooled.probability).all(axis=-1)
     return {
-        "accuracy_single": accuracy(single.direction, label, known) if known.any() else None,
+        "accuracy_single": accuracy(single, label, known) if (known & (single != UNDEFINED)).any() else None,
         "accuracy_pooled": accuracy(pooled.direction, label, known) if known.any() else None,
         "accuracy_domain": accuracy(pooled.domain, label, known) if known.any() else None,
         "domain_undefined": float((pooled.domain == UNDEFINED).mean()),
@@ -126,7 +126,10 @@ def _scan_scores(
 
 
 def _angle_scores(
-    pooled: PolarizationMap, label: NDArray[np.uint8], clear: NDArray[np.bool_]
+    pooled: PolarizationMap,
+    label: NDArray[np.uint8],
+    clear: NDArray[np.bool_],
+    angle_deg: NDArray[np.float32] | None,
 ) -> dict[str, float | None]:
     """Angle of the mean direction against the truth, and how often prediction sets hold it."""
     known = clear & (label != UNDEFINED)
@@ -144,7 +147,8 @@ def _angle_scores(
         scores["angular_error_p95_deg"] = float(np.percentile(off, 95))
     estimated = pooled.arrays().get("estimated_angle_deg")
     if estimated is not None and (found := known & np.isfinite(estimated)).any():
-        off = angular_error(estimated[found], ANGLES_DEG[label[found]])
+        exact = ANGLES_DEG[label[found]] if angle_deg is None else angle_deg[found]
+        off = angular_error(estimated[found], exact)
         scores["estimated_angle_error_median_deg"] = float(np.median(off))
         scores["estimated_angle_error_p95_deg"] = float(np.percentile(off, 95))
     sets = pooled.arrays().get("prediction_set")

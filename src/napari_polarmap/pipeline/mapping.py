@@ -144,7 +144,9 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
         fdr=params.fdr,
     )
     turn = round(frame.crystal_angle_deg / 45)
-    single_direction = np.where(empty, UNDEFINED, single[..., :N_DIRECTIONS].argmax(axis=-1)).astype(np.uint8)
+    # A classifier that says nothing of single patterns gives all directions alike.
+    silent = empty | (np.ptp(single[..., :N_DIRECTIONS], axis=-1) < 1e-6)
+    single_direction = np.where(silent, UNDEFINED, single[..., :N_DIRECTIONS].argmax(axis=-1)).astype(np.uint8)
     single_confidence = np.where(empty, 0, np.exp(single[..., :N_DIRECTIONS].max(axis=-1))).astype(np.float32)
     direction, domain, single_direction = (
         _turn_classes(classes, turn) for classes in (direction, domain, single_direction)
