@@ -26,6 +26,7 @@ def result() -> PolarizationMap:
         com_px=np.zeros((*SHAPE, 2), np.float32),
         domain=direction,
         virtual_image=np.ones(SHAPE, np.float32),
+        single_direction=direction,
         provenance={"measured": {"lattice_vectors_px": [[0.0, 8.0], [8.0, 0.0]]}},
     )
 
