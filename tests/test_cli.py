@@ -20,7 +20,7 @@ from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import list_models
 from napari_polarmap.terminal import ProgressLine
 
-COMMANDS = ("demo", "info", "map", "information", "models", "simulate", "train", "evaluate", "export")
+COMMANDS = ("demo", "info", "map", "information", "models", "simulate", "train", "calibrate", "evaluate", "export")
 SHAPE = (6, 8)
 
 
@@ -319,14 +319,14 @@ def test_models_are_listed(run):
 def test_simulate_and_train_hand_over_their_arguments(run, tmp_path, monkeypatch):
     calls: list[Any] = []
 
-    def simulate(config: Path, out: Path, *, resume: bool, workers: int, progress: Callable[[int, int], None]) -> Path:
+    def simulate(config: Path, out: Path, *, progress: Callable[[int, int], None], **options: Any) -> Path:
         progress(1, 2)
-        calls.append((config.name, out.name, resume, workers))
+        calls.append((config.name, out.name, options))
         return out
 
     monkeypatch.setattr("napari_polarmap.pipeline.simulating.simulate", simulate)
-    text = run("simulate", "c.toml", "--out", tmp_path / "s.h5", "--resume", "--workers", 2)
-    assert calls == [("c.toml", "s.h5", True, 2)]
+    text = run("simulate", "c.toml", "--out", tmp_path / "s.h5", "--resume", "--workers", 2, "--variant", "full")
+    assert calls == [("c.toml", "s.h5", {"resume": True, "workers": 2, "variant": "full"})]
     assert "wrote" in text
 
 

@@ -38,5 +38,5 @@ def test_ours_finds_the_defect_of_the_sample_better_than_every_simple_score():
     with open_scan(path) as scan:
         scores = anomalies(scan, load_classifier(default_model())).scores
     areas = {name: roc_auc(score, truth) for name, score in scores.items()}
-    ours = areas.pop(OURS)
-    assert all(ours >= area for area in areas.values())
+    # The same score of fewer features is no baseline.
+    assert all(areas[OURS] > area for name, area in areas.items() if not name.startswith(OURS)), areas

@@ -128,7 +128,12 @@ def start_simulation(folder: Path, out: Path, *options: str) -> subprocess.Popen
     """Run the command line with one worker in a process group of its own, until the first piece is there."""
     command = [sys.executable, "-m", "napari_polarmap", "simulate", str(config(folder, MANY)), "--out", str(out)]
     process = subprocess.Popen(
-        [*command, "--workers", "1", *options], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*command, "--workers", "1", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Tests started in the background of a shell inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 240
     while not list(folder.glob("*.pieces/*.npz")):
