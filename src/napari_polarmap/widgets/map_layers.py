@@ -8,6 +8,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtCore import QCoreApplication, QEventLoop
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import COLORS
@@ -153,6 +154,8 @@ class MapLayers:
 
     def _add(self, data: Any, options: dict[str, Any], kind: str) -> None:
         self._viewer.add_layer(make_layer(data, options, kind))
+        # A dozen layers take seconds on a slow screen; let the window draw in between.
+        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
 
 
 def _exchange(layer: Layer, data: Any, options: dict[str, Any], kind: str) -> None:
