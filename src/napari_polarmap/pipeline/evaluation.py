@@ -81,7 +81,8 @@ def score_scan(classifier: Classifier, path: Path, *, figures: Path | None = Non
     with open_scan(path) as scan:
         if label.shape != scan.scan_shape:
             raise ScanFileError(f"{path}: /label has shape {label.shape}; the scan has {scan.scan_shape}")
-        truth = {"thickness_nm": scan.calibration.thickness_nm, "angle_deg": None} | read_truth_maps(path)
+        truth = read_truth_maps(path)
+        thickness_nm = truth.get("thickness_nm", scan.calibration.thickness_nm)
         pooled = map_polarization(scan, classifier, MapParams(pool="auto"))
     if figures is not None and (label != UNDEFINED).any():
         write_error_figures(figures, path.stem, pooled, label, defect)
@@ -91,11 +92,11 @@ def score_scan(classifier: Classifier, path: Path, *, figures: Path | None = Non
     if defect is not None:
         clear &= ~defect
     scores = _scan_scores(pooled, label, defect, clear)
-    scores |= _angle_scores(pooled, label, clear, truth["angle_deg"])
+    scores |= _angle_scores(pooled, label, clear, truth.get("angle_deg"))
     scores["ood_auc"] = _unfamiliar_auc(classifier, pooled, clear & (label != UNDEFINED))
     found = pooled.arrays().get("thickness_nm")
-    if found is not None and truth["thickness_nm"] is not None and np.isfinite(found).any():
-        off_nm = np.abs(found - truth["thickness_nm"])
+    if found is not None and thickness_nm is not None and np.isfinite(found).any():
+        off_nm = np.abs(found - thickness_nm)
         scores["thickness_error_median_nm"] = float(np.nanmedian(off_nm))
         scores["thickness_error_p95_nm"] = float(np.nanpercentile(off_nm, 95))
     return {
