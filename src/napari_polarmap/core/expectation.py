@@ -19,6 +19,11 @@ _MAX_FEATURES: Final = 16
 _REFINED_WITHIN: Final = 0.4
 _FIRST_STEP: Final = 0.125
 _SCALES: Final = (0.87, 1.0, 1.13)
+_SHEARS: Final = tuple(
+    np.eye(2) + np.array(shear) / 2
+    for shear in ([[0, 1], [0, 0]], [[0, -1], [0, 0]], [[0, 0], [1, 0]], [[0, 0], [-1, 0]])
+)
+"""A fault that shifts one half of a scan by half a cell makes the sheared lattice fit the whole."""
 _LEAST_WEIGHT: Final = 0.02
 
 
@@ -82,15 +87,15 @@ def refined(vectors: NDArray[np.float64], maps: Maps, defined: NDArray[np.bool_]
         return -float(ndimage.map_coordinates(alike, places.T, prefilter=False, mode="grid-wrap").sum())
 
     edge = float(np.linalg.norm(vectors, axis=1).min())
-    found, best = vectors, np.inf
-    for scale in _SCALES:
-        start = (scale - 1) * vectors.ravel()
+    found, origin, best = vectors, vectors, np.inf
+    for begin in (*(scale * vectors for scale in _SCALES), *(shear @ vectors for shear in _SHEARS)):
+        start = (begin - vectors).ravel()
         simplex = start + np.vstack([np.zeros(4), _FIRST_STEP * edge * np.eye(4)])
         options = {"initial_simplex": simplex, "xatol": 0.01, "fatol": 0.0, "maxfev": 400}
         answer = optimize.minimize(loss, start, method="Nelder-Mead", options=options)
         if answer.fun < best:
-            found, best = vectors + answer.x.reshape(2, 2), float(answer.fun)
-    return found if np.linalg.norm(found - vectors, axis=1).max() < _REFINED_WITHIN * edge else vectors
+            found, origin, best = vectors + answer.x.reshape(2, 2), begin, float(answer.fun)
+    return found if np.linalg.norm(found - origin, axis=1).max() < _REFINED_WITHIN * edge else vectors
 
 
 def expectations(
