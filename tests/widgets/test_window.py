@@ -72,6 +72,7 @@ def test_from_a_file_to_a_map_to_files_in_a_window_that_stays_alive(window, dock
         "Polarization direction",
         "Polarization arrows",
         "Irregular positions",
+        "Irregular regions",
     ]
     assert dock.result.scan_shape == dock.dataset.scan.scan_shape
     assert (dock.result.domain != UNDEFINED).any()

@@ -85,7 +85,7 @@ class PolarizationMap:
         What the truth is among nine times in ten, as bits: 0 to 7 the classes, 8 no polarization.
     single_direction : ndarray of uint8, optional
         Most probable class of each single pattern, however unsure; 255 without counts, and
-        where all are alike.
+        where several are equally probable.
     single_confidence : ndarray of float32, optional
         Probability that it is right.
     single_entropy_bits : ndarray of float32, optional

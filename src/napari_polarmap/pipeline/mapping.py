@@ -144,9 +144,10 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
         fdr=params.fdr,
     )
     turn = round(frame.crystal_angle_deg / 45)
-    # A classifier that says nothing of single patterns gives all directions alike.
-    silent = empty | (np.ptp(single[..., :N_DIRECTIONS], axis=-1) < 1e-6)
-    single_direction = np.where(silent, UNDEFINED, single[..., :N_DIRECTIONS].argmax(axis=-1)).astype(np.uint8)
+    # A classifier that says nothing of single patterns gives several directions alike.
+    directions = single[..., :N_DIRECTIONS]
+    silent = empty | ((directions > directions.max(axis=-1, keepdims=True) - 1e-6).sum(axis=-1) > 1)
+    single_direction = np.where(silent, UNDEFINED, directions.argmax(axis=-1)).astype(np.uint8)
     single_confidence = np.where(empty, 0, np.exp(single[..., :N_DIRECTIONS].max(axis=-1))).astype(np.float32)
     direction, domain, single_direction = (
         _turn_classes(classes, turn) for classes in (direction, domain, single_direction)
