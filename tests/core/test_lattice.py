@@ -106,6 +106,13 @@ def test_equivalent_positions_share_their_phase():
     assert (phase < 1).all()
 
 
+def test_the_expected_cell_is_taken_where_its_middle_looks_like_its_corners():
+    image = image_of(Lattice(vectors_px=np.array([[8.0, 8.0], [8.0, -8.0]])), (64, 64))
+    assert find_lattice(image).period_px == pytest.approx(8 * np.sqrt(2), rel=0.01)
+    found = find_lattice(image, expected_period_px=16)
+    np.testing.assert_allclose(np.linalg.norm(found.vectors_px, axis=1), 16, rtol=0.01)
+
+
 def test_a_repetition_far_from_the_expected_one_is_not_the_lattice():
     lattice = find_lattice(image_of(square(8), (48, 48)), expected_period_px=20)
     assert "repeat after 8.0 positions, far from the 20.0 expected" in lattice.reason

@@ -13,6 +13,7 @@ from scipy import ndimage, optimize
 from napari_polarmap.core.lattice import Lattice
 
 _MIN_PERIOD_PX: Final = 2.5
+_CELL_WITHIN: Final = 0.15
 _MIN_PERIODS: Final = 2.75
 _FALSE_PEAK: Final = 1e-3
 _NOISE_MARGIN: Final = 1.5
@@ -71,8 +72,22 @@ def find_lattice(images: NDArray[np.number], expected_period_px: float | None = 
             f"the images repeat after {period_px:.1f} positions, far from the {expected_period_px:.1f} expected"
         )
     vectors = _reduce(np.asarray(np.linalg.inv(pair).T, dtype=np.float64))
+    if expected_period_px is not None:
+        vectors = _whole_cell(vectors, expected_period_px)
     strength = float(min(_power_at(windowed, _reduce(pair))))
     return Lattice(vectors_px=_ordered(vectors), strength=strength)
+
+
+def _whole_cell(vectors: NDArray[np.float64], expected_period_px: float) -> NDArray[np.float64]:
+    """Return the cell of twice the area where that is the one expected.
+
+    Where the columns of the cell's middle look like those of its corners, nothing in the
+    images tells them apart.
+    """
+    twice = np.array([[1.0, 1.0], [1.0, -1.0]]) @ vectors
+    lengths = np.linalg.norm(twice, axis=1)
+    fits = (np.abs(lengths / expected_period_px - 1) < _CELL_WITHIN).all()
+    return twice if fits else vectors
 
 
 def _unresolved(reason: str) -> Lattice:
