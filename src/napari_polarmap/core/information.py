@@ -51,7 +51,7 @@ class InformationMap:
         """What single patterns tell on the whole, in a sentence."""
         known = np.isfinite(self.accuracy)
         if not known.any():
-            return "No single pattern can be compared with a reference."
+            return "No single pattern tells a direction that could be compared with a reference."
         right = float(np.average(self.accuracy[known], weights=self.counts[known]))
         best = float(self.accuracy[known].max())
         return (
@@ -81,7 +81,7 @@ def fold_information(
         NaN is left out.
     direction, reference : ndarray of uint8, shape (scan_y, scan_x)
         Class of each single pattern and the true one; places without reference are left out of the
-        accuracy, undefined directions count as wrong.
+        accuracy, undefined directions count as wrong, unless all are.
     bins : int, optional
         Places along each side of the cell; one per scan position and at most 16 when not given.
 
@@ -114,7 +114,8 @@ def fold_information(
         "image": bright / np.nanmean(bright),
         "confidence": mean(confidence, everywhere),
         "entropy_bits": mean(entropy_bits, everywhere),
-        "accuracy": mean((direction == reference).astype(np.float64), known),
+        # A classifier that says nothing of single patterns is not wrong.
+        "accuracy": mean((direction == reference).astype(np.float64), known & (direction != UNDEFINED).any()),
         "counts": np.bincount(index.ravel(), minlength=bins**2).reshape(bins, bins),
     }
     shift = _to_middle(bright)
