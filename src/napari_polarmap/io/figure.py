@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,23 +23,15 @@ from napari_polarmap.core.directions import (
     N_DIRECTIONS,
     UNDEFINED,
 )
+from napari_polarmap.io.figure_file import write_figure
 from napari_polarmap.io.figure_legend import GREY, HATCH, INK, SIDE_IN, UNDEFINED_COLOR, draw_legend, legend_height_in
 from napari_polarmap.io.result import PolarizationMap
 
-FORMATS: Final = ("png", "svg", "pdf")
 _ARROWS_ACROSS: Final = 16
 _MAP_IN: Final = 4.3
 _BAR_IN: Final = 0.32
 _LINE_IN: Final = 0.14
 _MARGIN_IN: Final = 0.12
-_STYLE: Final[dict[Any, Any]] = {
-    "font.family": "sans-serif",
-    "font.size": 8,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "napari-polarmap",
-    "pdf.fonttype": 42,
-    "hatch.linewidth": 0.5,
-}
 
 
 def map_figure(result: PolarizationMap, path: str | Path, *, title: str | None = None, dpi: int = 300) -> Path:
@@ -68,20 +58,7 @@ def map_figure(result: PolarizationMap, path: str | Path, *, title: str | None =
     OSError
         If the folder cannot be written; an existing file is left as it was.
     """
-    path = Path(path)
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in FORMATS:
-        raise ValueError(f"{path}: figures are written as {', '.join(f'.{name}' for name in FORMATS)}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    metadata = {"png": {"Software": "napari-polarmap"}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    try:
-        with matplotlib.rc_context(_STYLE):
-            figure = draw_map(result, title=title)
-            figure.savefig(partial, format=kind, dpi=dpi, metadata=metadata, facecolor="white")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return write_figure(lambda: draw_map(result, title=title), path, dpi=dpi)
 
 
 def draw_map(result: PolarizationMap, *, title: str | None = None) -> Figure:

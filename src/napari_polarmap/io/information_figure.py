@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import matplotlib
 import numpy as np
@@ -13,15 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from napari_polarmap.core.information import InformationMap
+from napari_polarmap.io.figure_file import write_figure
 
-FORMATS: Final = ("png", "svg", "pdf")
-_STYLE: Final[dict[Any, Any]] = {
-    "font.family": "sans-serif",
-    "font.size": 8,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "napari-polarmap",
-    "pdf.fonttype": 42,
-}
 _CHANCE: Final = 1 / 8
 _MISSING: Final = "#dcdcdc"
 
@@ -50,20 +42,7 @@ def information_figure(
     OSError
         If the folder cannot be written; an existing file is left as it was.
     """
-    path = Path(path)
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in FORMATS:
-        raise ValueError(f"{path}: figures are written as {', '.join(f'.{name}' for name in FORMATS)}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    metadata = {"png": {"Software": "napari-polarmap"}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    try:
-        with matplotlib.rc_context(_STYLE):
-            figure = draw_information(information, reference=reference, title=title)
-            figure.savefig(partial, format=kind, dpi=dpi, metadata=metadata, facecolor="white")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return write_figure(lambda: draw_information(information, reference=reference, title=title), path, dpi=dpi)
 
 
 def draw_information(information: InformationMap, *, reference: str = "the reference", title: str = "") -> Figure:

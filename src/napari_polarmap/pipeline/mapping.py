@@ -148,7 +148,7 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
     directions = single[..., :N_DIRECTIONS]
     silent = empty | ((directions > directions.max(axis=-1, keepdims=True) - 1e-6).sum(axis=-1) > 1)
     single_direction = np.where(silent, UNDEFINED, directions.argmax(axis=-1)).astype(np.uint8)
-    single_confidence = np.where(empty, 0, np.exp(single[..., :N_DIRECTIONS].max(axis=-1))).astype(np.float32)
+    single_confidence = np.where(empty, 0, np.exp(directions.max(axis=-1))).astype(np.float32)
     direction, domain, single_direction = (
         _turn_classes(classes, turn) for classes in (direction, domain, single_direction)
     )

@@ -8,7 +8,6 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QComboBox, QScrollArea, QVBoxLayout, QWidget
 from superqt.utils import qdebounced
@@ -18,6 +17,7 @@ from napari_polarmap.io.error_figure import draw_errors
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import MAP_KEY
 from napari_polarmap.pipeline.review import lattice_of
+from napari_polarmap.widgets.dock import Dock
 from napari_polarmap.widgets.reference import Reference, ReferenceBox
 from napari_polarmap.widgets.section import Form, note
 from napari_polarmap.widgets.workers import Jobs
@@ -35,7 +35,7 @@ def analyse(result: PolarizationMap, what: str, reference: Reference) -> ErrorAn
     return analyse_errors(predicted, classes, irregular=result.irregular, lattice=lattice_of(result))
 
 
-class ErrorWidget(QWidget):
+class ErrorWidget(Dock):
     """Dock widget "Error analysis".
 
     It looks at the map that came into the viewer last, and draws anew whenever that map, or the reference, changes.
@@ -50,7 +50,6 @@ class ErrorWidget(QWidget):
         self.viewer = napari_viewer
         self.result: PolarizationMap | None = None
         self.analysis: ErrorAnalysis | None = None
-        self._docked = False
         self._jobs = Jobs(self)
         self.what = QComboBox()
         for name, caption in WHAT.items():
@@ -83,16 +82,6 @@ class ErrorWidget(QWidget):
             event.connect(self._on_layers)
         self._followed: list[Any] = []
         self._on_layers()
-
-    def event(self, event: QEvent) -> bool:
-        """Let go of the viewer when the dock is closed for good."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.detach()
-                self.deleteLater()
-        return super().event(event)
 
     def detach(self) -> None:
         """Stop all work and let go of the viewer."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from napari_polarmap.core.data import Calibration, Scan4D
@@ -19,6 +19,7 @@ from napari_polarmap.pipeline.mapping import MapParams, map_steps
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
 from napari_polarmap.widgets.disk_panel import DiskPanel
+from napari_polarmap.widgets.dock import Dock
 from napari_polarmap.widgets.explorer import Explorer
 from napari_polarmap.widgets.export_panel import ExportPanel, export
 from napari_polarmap.widgets.information_panel import InformationPanel
@@ -42,7 +43,7 @@ def run_steps(
     return (yield from map_steps(scan, classifier, params, reference=reference, inspection=inspection))
 
 
-class MapWidget(QWidget):
+class MapWidget(Dock):
     """Dock widget "Polarization mapping".
 
     It collects parameters, starts workers and shows their layers; it computes nothing.
@@ -60,7 +61,6 @@ class MapWidget(QWidget):
         self._inspected: Calibration | None = None
         self._ran: tuple[object, ...] | None = None
         self._problem = ""
-        self._docked = False
         self._layers = MapLayers(napari_viewer)
         self._inspecting, self._mapping, self._exporting = Jobs(self), Jobs(self), Jobs(self)
         self._build()
@@ -118,16 +118,6 @@ class MapWidget(QWidget):
         self.viewer.layers.events.inserted.connect(self._adopt_result)
         if self.dataset.scan is not None:
             self._on_scan(self.dataset.scan)
-
-    def event(self, event: QEvent) -> bool:
-        """Let go of the viewer when the dock is closed for good."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.detach()
-                self.deleteLater()
-        return super().event(event)
 
     def detach(self) -> None:
         """Stop all work and let go of the viewer."""
