@@ -9,7 +9,14 @@ import pytest
 
 from napari_polarmap.core import survey
 from napari_polarmap.core.data import Scan4D
-from napari_polarmap.core.preprocessing import Disk, center_of_mass, read_patterns, scan_statistics
+from napari_polarmap.core.preprocessing import (
+    Disk,
+    center_of_mass,
+    disk_centers_of_mass,
+    read_patterns,
+    sample_mean,
+    scan_statistics,
+)
 
 
 class BrokenFile:
@@ -126,3 +133,32 @@ def test_progress_ends_with_the_whole_scan(counts, monkeypatch):
     scan_statistics(Scan4D(counts), progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (340, 340)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+
+def test_the_disk_s_centres_of_mass_alone_are_those_of_the_whole_survey(counts):
+    disk = Disk(center_px=(11, 14), radius_px=6)
+    np.testing.assert_array_equal(
+        disk_centers_of_mass(Scan4D(counts), disk), scan_statistics(Scan4D(counts), disk=disk).com_px
+    )
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, ">u2", np.float16, np.uint64])
+def test_every_type_of_number_is_summed_alike(counts, dtype):
+    data = np.minimum(counts, 1).astype(dtype)
+    np.testing.assert_array_equal(scan_statistics(Scan4D(data)).total, data.astype(float).sum((2, 3)))
+
+
+def test_a_large_scan_is_sampled_all_over_and_no_more_than_asked(counts, monkeypatch):
+    monkeypatch.setattr(survey, "_SAMPLE_BYTES", 100 * counts[0, 0].nbytes)
+    seen = np.zeros(counts.shape[:2], int)
+    read = Scan4D.read
+
+    def counted(self, rows, columns):
+        seen[rows, columns] += 1
+        return read(self, rows, columns)
+
+    monkeypatch.setattr(Scan4D, "read", counted)
+    mean = sample_mean(Scan4D(counts))
+    assert seen.max() == 1
+    assert 16 <= seen.sum() <= 100
+    np.testing.assert_allclose(mean, counts[seen > 0].mean(0))

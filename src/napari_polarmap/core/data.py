@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Block = tuple[slice, slice]
+"""Rows and columns of scan positions."""
 
 
 class LazyArray(Protocol):
@@ -95,6 +99,7 @@ class Scan4D:
     path: Path | None = None
     dataset: str | None = None
     closer: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    _reading: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         shape = tuple(self.data.shape)
@@ -135,13 +140,15 @@ class Scan4D:
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.number]:
         """Return the patterns of a block of scan positions, shape (rows, columns, det_y, det_x)."""
-        return np.asarray(self.data[rows, columns])
+        with self._reading:  # readers of files need not know threads
+            return np.asarray(self.data[rows, columns])
 
     def pattern(self, row: int, column: int) -> NDArray[np.number]:
         """Return one pattern, shape (det_y, det_x)."""
-        return np.asarray(self.data[row, column])
+        with self._reading:
+            return np.asarray(self.data[row, column])
 
-    def blocks(self, max_bytes: int = 64 * 2**20) -> Iterator[tuple[slice, slice]]:
+    def blocks(self, max_bytes: int = 64 * 2**20) -> Iterator[Block]:
         """Yield blocks of whole rows, or parts of one row, that unpack to at most `max_bytes`."""
         scan_y, scan_x, det_y, det_x = self.shape
         pattern = det_y * det_x * self.dtype.itemsize

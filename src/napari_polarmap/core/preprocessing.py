@@ -10,7 +10,9 @@ from napari_polarmap.core.resampling import resample_patterns
 from napari_polarmap.core.survey import (
     ScanStatistics,
     center_of_mass,
+    disk_centers_of_mass,
     read_patterns,
+    sample_mean,
     scan_statistics,
     statistics_steps,
 )
@@ -19,11 +21,13 @@ __all__ = [
     "Disk",
     "ScanStatistics",
     "center_of_mass",
+    "disk_centers_of_mass",
     "find_disk",
     "fit_descan",
     "follow_disk",
     "read_patterns",
     "resample_patterns",
+    "sample_mean",
     "scan_statistics",
     "statistics_steps",
     "track_disk",

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.data import Block, Scan4D
 from napari_polarmap.core.disk import Disk
+from napari_polarmap.core.ordered import in_threads
+from napari_polarmap.core.sums import PatternSums, read_block
 
-_BLOCK_BYTES: Final = 32 * 2**20
-_TILES: Final = 4
-_TILES_BYTES: Final = 64 * 2**20
-_MIN_TILE: Final = 8
+_BLOCK_BYTES: Final = 16 * 2**20
+_SAMPLE_BYTES: Final = 64 * 2**20
+_SAMPLE_EDGE: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,18 +115,7 @@ def read_patterns(scan: Scan4D, rows: slice, columns: slice) -> tuple[NDArray[np
     n_unreadable : int
         Patterns that could not be read.
     """
-    n_unreadable = 0
-    try:
-        raw = scan.read(rows, columns)
-    except OSError:
-        row_numbers, column_numbers = range(*rows.indices(scan.shape[0])), range(*columns.indices(scan.shape[1]))
-        raw = np.zeros((len(row_numbers), len(column_numbers), *scan.detector_shape), scan.dtype)
-        for i, row in enumerate(row_numbers):
-            for j, column in enumerate(column_numbers):
-                try:
-                    raw[i, j] = scan.pattern(row, column)
-                except OSError:
-                    n_unreadable += 1
+    raw, n_unreadable = read_block(scan, rows, columns)
     patterns = raw.astype(np.float32)
     if raw.dtype.kind != "f":
         return np.maximum(patterns, 0, out=patterns), 0, n_unreadable
@@ -185,56 +175,71 @@ def statistics_steps(scan: Scan4D, *, disk: Disk | None = None) -> Generator[int
     ValueError
         If no pattern can be read.
     """
-    shape = scan.detector_shape
-    near = None if disk is None else disk.mask(shape, 1.25)
-    weights = _moments(shape, near)
-    extra = np.ones(shape) if disk is None else disk.mask(shape).astype(np.float64)
-    weights = np.column_stack([weights, extra.ravel(), np.ones(extra.size)]).astype(np.float32)
-    moments = np.zeros((*scan.scan_shape, 5))
-    edges = _tile_edges(scan.scan_shape, shape)
-    tiles = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1, *shape))
-    done = n_bad = n_unreadable = 0
     n_positions = scan.scan_shape[0] * scan.scan_shape[1]
-    for rows, columns in scan.blocks(_BLOCK_BYTES):
-        patterns, bad, unreadable = read_patterns(scan, rows, columns)
-        flat = patterns.reshape(-1, patterns.shape[2] * patterns.shape[3])
-        moments[rows, columns] = (flat @ weights).reshape(*patterns.shape[:2], 5)
-        _add_to_tiles(tiles, patterns, (rows.start, columns.start), edges)
-        n_bad, n_unreadable, done = n_bad + bad, n_unreadable + unreadable, done + len(flat)
+    sums = PatternSums(scan, disk)
+    done = 0
+    for (rows, columns), part in in_threads(sums.of, scan.blocks(_BLOCK_BYTES)):
+        sums.add((rows, columns), part)
+        done += (rows.stop - rows.start) * (columns.stop - columns.start)
         yield done
-    if n_unreadable == n_positions:
+    if sums.n_unreadable == n_positions:
         raise ValueError(f"{scan.name}: none of the {n_positions} patterns can be read; is the file whole?")
     return ScanStatistics(
-        mean_pattern=tiles.sum(axis=(0, 1)) / (n_positions - n_unreadable),
-        total=moments[..., 4],
-        com_px=_com(moments[..., :3], shape),
-        bright=moments[..., 3],
-        tile_patterns=tiles,
-        tile_edges=edges,
-        n_bad_pixels=n_bad,
-        n_unreadable=n_unreadable,
+        mean_pattern=sums.tiles.sum(axis=(0, 1)) / (n_positions - sums.n_unreadable),
+        total=sums.moments[..., 4],
+        com_px=_com(sums.moments[..., :3], scan.detector_shape),
+        bright=sums.moments[..., 3],
+        tile_patterns=sums.tiles,
+        tile_edges=sums.edges,
+        n_bad_pixels=sums.n_bad,
+        n_unreadable=sums.n_unreadable,
     )
 
 
-def _tile_edges(
-    scan_shape: tuple[int, int], detector_shape: tuple[int, int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the tiles of a scan begin and end; fewer for small scans and large detectors."""
-    affordable = int(np.sqrt(_TILES_BYTES / (8 * detector_shape[0] * detector_shape[1])))
-    parts = [max(1, min(n // _MIN_TILE, _TILES, affordable)) for n in scan_shape]
-    y, x = (np.linspace(0, n, k + 1).round().astype(np.int64) for n, k in zip(scan_shape, parts, strict=True))
-    return y, x
+def disk_centers_of_mass(scan: Scan4D, disk: Disk) -> NDArray[np.float64]:
+    """Return the centre of mass near the disk at every position, shape (scan_y, scan_x, 2), reading only there.
+
+    The same as `ScanStatistics.com_px`.
+    """
+    sums = PatternSums(scan, disk, whole=False)
+    for block, part in in_threads(sums.of, scan.blocks(_BLOCK_BYTES)):
+        sums.add(block, part)
+    return _com(sums.moments[..., :3], scan.detector_shape)
 
 
-def _add_to_tiles(
-    tiles: NDArray[np.float64],
-    patterns: NDArray[np.float32],
-    start: tuple[int, int],
-    edges: tuple[NDArray[np.int64], NDArray[np.int64]],
-) -> None:
-    for i, j in np.ndindex(*tiles.shape[:2]):
-        rows = slice(max(edges[0][i] - start[0], 0), max(edges[0][i + 1] - start[0], 0))
-        columns = slice(max(edges[1][j] - start[1], 0), max(edges[1][j + 1] - start[1], 0))
-        part = patterns[rows, columns]
-        if part.size:
-            tiles[i, j] += part.sum(axis=(0, 1), dtype=np.float64)
+def sample_mean(scan: Scan4D) -> NDArray[np.float64]:
+    """Return the mean pattern over at most 64 MiB: all of a small scan, squares of 8 x 8 positions of a large one.
+
+    Raises
+    ------
+    ValueError
+        If none of these patterns can be read.
+    """
+    sums = PatternSums(scan, None)
+    n_positions = 0
+    for block, part in in_threads(sums.of, _sample(scan)):
+        sums.add(block, part)
+        n_positions += (block[0].stop - block[0].start) * (block[1].stop - block[1].start)
+    if sums.n_unreadable == n_positions:
+        raise ValueError(f"{scan.name}: none of {n_positions} patterns over the scan can be read; is the file whole?")
+    return np.asarray(sums.tiles.sum(axis=(0, 1)) / (n_positions - sums.n_unreadable), dtype=np.float64)
+
+
+def _sample(scan: Scan4D) -> Iterable[Block]:
+    """Return blocks of at most 64 MiB together, evenly over the scan."""
+    if scan.nbytes <= _SAMPLE_BYTES:
+        return scan.blocks(_BLOCK_BYTES)
+    affordable = max(1, _SAMPLE_BYTES // (scan.nbytes // (scan.scan_shape[0] * scan.scan_shape[1])))
+    edge = int(np.clip(np.sqrt(affordable / 16), 1, _SAMPLE_EDGE))
+    count = max(1, int(np.sqrt(affordable)) // edge)
+    # Beginning at multiples of 8: files are often stored in such squares.
+    starts = [
+        sorted({int(at) // _SAMPLE_EDGE * _SAMPLE_EDGE for at in (np.arange(count) + 0.5) * length / count})
+        for length in scan.scan_shape
+    ]
+    ends = [[min(at + edge, length) for at in axis] for axis, length in zip(starts, scan.scan_shape, strict=True)]
+    return [
+        (slice(top, bottom), slice(left, right))
+        for top, bottom in zip(starts[0], ends[0], strict=True)
+        for left, right in zip(starts[1], ends[1], strict=True)
+    ]

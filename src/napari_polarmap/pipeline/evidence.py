@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_polarmap.core.data import Block
 from napari_polarmap.core.directions import N_DIRECTIONS
 from napari_polarmap.core.domains import log_softmax
 from napari_polarmap.core.estimator import Estimate
@@ -36,8 +37,6 @@ ESTIMATED: Final = (
     "misfit",
 )
 """What is kept of an `Estimate`."""
-
-Block = tuple[slice, slice]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from napari_polarmap.core.preprocessing import (
     Disk,
     ScanStatistics,
     find_disk,
+    sample_mean,
     statistics_steps,
     track_disk,
 )
@@ -24,6 +25,8 @@ Centring = Literal["global", "plane", "position"]
 CENTRINGS: Final = ("global", "plane", "position")
 USUAL_CONVERGENCE_MRAD: Final = 24.0
 NOMINAL_LATTICE_A: Final = 3.98
+_ALIKE: Final = 0.02
+"""Disks that differ by less than this share of their radius, or half a pixel, have the same centres of mass."""
 
 
 @dataclass(frozen=True)
@@ -82,29 +85,32 @@ def inspect_scan(scan: Scan4D, *, progress: Callable[[Progress], None] | None = 
 
 
 def inspection_steps(scan: Scan4D) -> Generator[Progress, None, Inspection]:
-    """Measure disk, centres of mass, virtual images and lattice in two passes over the file.
+    """Measure disk, centres of mass, virtual images and lattice in one pass over the file.
+
+    The disk is first sought in a sample of the patterns. Where the mean of all shows another one, a
+    second pass uses that.
 
     Raises
     ------
     ValueError
         If the patterns show no disk, or hold no counts.
     """
-    first = yield from _statistics(scan, None, "finding the disk")
+    yield Progress("finding the disk", 0, 1)
     known = scan.calibration
     radius = None
     if known.mrad_per_px and known.convergence_mrad:
         radius = known.convergence_mrad / known.mrad_per_px
-    try:
-        disk = find_disk(first.mean_pattern)
-    except ValueError as error:
-        raise ValueError(f"{scan.name}: {error}") from None
+    sampled = _disk(scan, sample_mean(scan))
+    statistics = yield from _statistics(scan, sampled, "measuring centres of mass")
+    disk = _disk(scan, statistics.mean_pattern)
+    if _differ(disk, sampled):
+        statistics = yield from _statistics(scan, disk, "measuring centres of mass again")
     notes = []
     if radius is not None and abs(disk.radius_px / radius - 1) > 0.1:
         notes.append(
             f"The disk has a radius of {disk.radius_px:.1f} px, but {known.convergence_mrad:g} mrad at "
             f"{known.mrad_per_px:g} mrad per pixel make {radius:.1f} px; check the calibration."
         )
-    statistics = yield from _statistics(scan, disk, "measuring centres of mass")
     disk, plane_px = track_disk(statistics, disk)
     mrad_per_px = known.mrad_per_px
     if mrad_per_px is None:
@@ -135,6 +141,19 @@ def disk_centers(inspection: Inspection, center: Centring) -> NDArray[np.float64
         return inspection.plane_px
     moved = com - np.nanmedian(com, axis=(0, 1)) + inspection.disk.center_px
     return np.where(np.isfinite(moved), moved, fixed)
+
+
+def _disk(scan: Scan4D, mean_pattern: NDArray[np.float64]) -> Disk:
+    try:
+        return find_disk(mean_pattern)
+    except ValueError as error:
+        raise ValueError(f"{scan.name}: {error}") from None
+
+
+def _differ(disk: Disk, sampled: Disk) -> bool:
+    """Whether centres of mass taken near the sampled disk would be others."""
+    moved = np.subtract((*disk.center_px, disk.radius_px), (*sampled.center_px, sampled.radius_px))
+    return bool(np.abs(moved).max() > max(0.5, _ALIKE * disk.radius_px))
 
 
 def _statistics(scan: Scan4D, disk: Disk | None, stage: str) -> Generator[Progress, None, ScanStatistics]:
