@@ -162,6 +162,18 @@ def _add_scan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scan-shape", type=_positive, nargs=2, metavar=("Y", "X"), help="for stacks of patterns")
     parser.add_argument("--dataset", metavar="PATH", help="place inside the file, where it holds several")
     parser.add_argument("--allow-external", action="store_true", help="follow links to other files")
+    parser.add_argument(
+        "--axes",
+        metavar="LIST",
+        help="what the stored axes are, where the file says it wrongly, as scan_x,scan_y,det_y,det_x; "
+        "a minus mirrors one: scan_y,scan_x,-det_y,det_x",
+    )
+    parser.add_argument(
+        "--raw",
+        metavar="LAYOUT",
+        help="a file without header: TYPE,DET_Y,DET_X[,OFFSET[,GAP]], bytes before the first and after every pattern, "
+        "or empad",
+    )
 
 
 def _add_map_options(parser: argparse.ArgumentParser) -> None:

@@ -119,10 +119,17 @@ def _is_result(path: Path) -> bool:
 
 
 def _open(args: Namespace) -> Scan4D:
-    from napari_polarmap.io import open_scan
+    from napari_polarmap.io import AxisOrder, RawLayout, open_scan
 
     shape = None if args.scan_shape is None else (args.scan_shape[0], args.scan_shape[1])
-    return open_scan(args.file, scan_shape=shape, dataset=args.dataset, allow_external=args.allow_external)
+    return open_scan(
+        args.file,
+        scan_shape=shape,
+        dataset=args.dataset,
+        allow_external=args.allow_external,
+        axes=AxisOrder.parse(args.axes) if args.axes else None,
+        raw=RawLayout.parse(args.raw) if args.raw else None,
+    )
 
 
 def run_map(args: Namespace) -> None:

@@ -165,15 +165,67 @@ def test_dectris_pieces_join_without_wrapping_their_counts(tmp_path):
     with h5py.File(tmp_path / "s.h5", "w") as file:
         attrs = {"NumPixelsX": 3, "NumPixelsY": 2, "Pixel Size": 0.05, "IsPixelSizeCalibrated": 1}
         file.create_group("STEM Metadata").attrs.update(attrs)
-    with pytest.raises(ScanFileError, match="--allow-external"):
-        open_scan(tmp_path / "s_master.h5")
-    scan = open_scan(tmp_path / "s_master.h5", allow_external=True)
+    scan = open_scan(tmp_path / "s_master.h5")
     np.testing.assert_array_equal(scan.data[:], counts.reshape(2, 3, 4, 5))
     assert scan.dtype == np.uint32
     assert (scan.calibration.voltage_kV, scan.calibration.scan_step_A) == (300, 0.5)
     (tmp_path / "s.h5").unlink()
     with pytest.raises(ScanShapeNeededError):
-        open_scan(tmp_path / "s_master.h5", allow_external=True)
+        open_scan(tmp_path / "s_master.h5")
+
+
+@pytest.mark.parametrize("target", ["../s_data_000001.h5", "other_data_000001.h5", "s_data_000001.h5"])
+def test_a_dectris_master_is_followed_to_its_own_data_files_only(tmp_path, target):
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    with h5py.File(folder / target, "w") as file:
+        if target.startswith("s_data"):  # the data file itself leads elsewhere
+            file["entry/data/data"] = h5py.ExternalLink("other.h5", "data")
+        else:
+            file["entry/data/data"] = DATA[0]
+    with h5py.File(folder / "other.h5", "w") as file:
+        file["data"] = DATA[0]
+    with h5py.File(folder / "s_master.h5", "w") as file:
+        file["entry/data/data_000001"] = h5py.ExternalLink(target, "entry/data/data")
+    for dataset in (None, "/entry/data/data_000001"):
+        with pytest.raises(ScanFileError, match="--allow-external"):
+            open_scan(folder / "s_master.h5", dataset=dataset, scan_shape=(1, 3))
+
+
+AXES = (("y", 2, 0.05, "nm"), ("x", 3, 0.05, "nm"), ("qy", 4, 0.8, "mrad"), ("qx", 5, 0.8, "mrad"))
+
+
+def test_a_nexus_file_names_its_signal_and_axes(tmp_path):
+    with h5py.File(tmp_path / "scan.nxs", "w") as file:
+        file["entry/raw/frames"] = DATA + 1
+        group = file.create_group("entry/scan")
+        group["counts"] = DATA
+        file.attrs["default"], file["entry"].attrs["default"] = "entry", "scan"
+        group.attrs.update({"signal": "counts", "axes": [name for name, *_ in AXES]})
+        for name, size, step, units in AXES:
+            group[name] = step * np.arange(size)
+            group[name].attrs["units"] = units
+    scan = open_scan(tmp_path / "scan.nxs")
+    assert scan.dataset == "/entry/scan/counts"
+    assert scan.calibration.scan_step_A == pytest.approx(0.5)
+    assert scan.calibration.mrad_per_px == pytest.approx(0.8)
+    assert open_scan(tmp_path / "scan.nxs", dataset="/entry/raw/frames").pattern(0, 0)[0, 0] == 1
+
+
+def test_fpd_files_open_with_their_calibration(tmp_path):
+    with h5py.File(tmp_path / "fpd.hdf5", "w") as file:
+        group = file.create_group("fpd_expt/fpd_data")
+        group.create_dataset("data", data=DATA, chunks=(1, 3, 4, 5), compression="gzip")
+        for index, (_, size, step, units) in enumerate(AXES, start=1):
+            group[f"dim{index}"] = step * np.arange(size)
+            group[f"dim{index}"].attrs["units"] = units
+        file["fpd_expt/fpd_sum_im/data"] = DATA.sum(axis=(2, 3))
+        file["fpd_expt/fpd_sum_dif/data"] = DATA.sum(axis=(0, 1))
+        file["fpd_expt/DM0/tags"] = np.arange(5)
+    scan = open_scan(tmp_path / "fpd.hdf5")
+    np.testing.assert_array_equal(scan.data[:], DATA)
+    assert scan.calibration.scan_step_A == pytest.approx(0.5)
+    assert scan.calibration.mrad_per_px == pytest.approx(0.8)
 
 
 def test_py4dstem_calibration_is_read(tmp_path):

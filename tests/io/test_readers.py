@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from napari_polarmap.core.data import Scan4D
-from napari_polarmap.io import READERS, filename_patterns, open_scan
+from napari_polarmap.io import READERS, RawLayout, RawLayoutNeededError, ScanFileError, filename_patterns, open_scan
 
 SCAN = (2, 3)
 RNG = np.random.default_rng(5)
@@ -115,13 +115,94 @@ def blockfile(folder: Path) -> tuple[Path, np.ndarray, dict[str, Any]]:
     return folder / "scan.blo", data, {}
 
 
-def topspin(folder: Path) -> tuple[Path, np.ndarray, dict[str, Any]]:
-    """Written as Topspin does: a group per scan, a dataset per pattern, XML beside them."""
-    pytest.skip("no writer for Topspin files; the handling is tested with a stand-in below")
+def topspin(folder: Path, scan: tuple[int, int] = SCAN) -> tuple[Path, np.ndarray, dict[str, Any]]:
+    """Written as Topspin does: a group per scan, a dataset per pattern, XML beside them, an image."""
+    data = patterns(*scan, 4, 5, dtype="float32")
+    axis = "<{0}><Offset>0</Offset><Scale>2E-05</Scale><Type><Index>2</Index><Text>Angle</Text></Type></{0}>"
+    calibration = f"<Calibration>{axis.format('X')}{axis.format('Y')}</Calibration>"
+    with h5py.File(folder / "scan.app5", "w") as file:
+        file["39a4bbcd-2551-4912-9093-0eaed678dcff"] = np.zeros((8, 56))
+        file["Metadata"] = np.bytes_("<Metadata><Title>scan</Title></Metadata>")
+        for index, pattern in enumerate(data.reshape(-1, 4, 5)):
+            y, x = 1e-7 + 2e-9 * (index // scan[1]), 3e-7 + 2e-9 * (index % scan[1])
+            place = f"<Item><Name>RequestedBeamPosition</Name><Value><X>{x}</X><Y>{y}</Y></Value></Item>"
+            group = file.create_group(f"a0dba950-15bf-4a74-a81c-9cea8560c2c8/{index}")
+            group["Data"] = pattern
+            head = '<?xml version="1.0" encoding="utf-16"?>'
+            group["Metadata"] = np.bytes_(f"{head}<Metadata>{calibration}<Metadata>{place}</Metadata></Metadata>")
+    return folder / "scan.app5", data, {}
 
 
-def gatan(folder: Path) -> tuple[Path, np.ndarray, dict[str, Any]]:
-    pytest.skip("no writer for Gatan files; the handling is tested with a stand-in below")
+def gatan(
+    folder: Path,
+    data: np.ndarray | None = None,
+    units: tuple[str, ...] = ("mrad", "mrad", "nm", "nm"),
+    version: int = 4,
+) -> tuple[Path, np.ndarray, dict[str, Any]]:
+    """Written tag by tag; the units of the axes with the fastest first, as DigitalMicrograph lists them."""
+    data = patterns(*SCAN, 4, 5) if data is None else data
+    number = {3: ">i", 4: ">q"}[version]
+
+    def pack(*values: int) -> bytes:
+        return b"".join(struct.pack(number, value) for value in values)
+
+    def tag(name: str, content: Any) -> bytes:
+        text = name.encode("latin-1")
+        head = bytes([20 if isinstance(content, (dict, list)) else 21]) + struct.pack(">h", len(text)) + text
+        if isinstance(content, (dict, list)):
+            body = group(content)
+            return head + body[:2] + (pack(len(body)) if version == 4 else b"") + body[2:]
+        if isinstance(content, str):
+            info, body = (20, 4, len(content)), content.encode("utf-16-le")
+        elif isinstance(content, np.ndarray):
+            info, body = (20, 4, content.size), content.astype("<u2").tobytes()
+        else:
+            kind, form = (7, "<d") if isinstance(content, float) else (5, "<I")
+            info, body = (kind,), struct.pack(form, content)
+        return head + bytes(8 if version == 4 else 0) + b"%%%%" + pack(len(info), *info) + body
+
+    def group(content: dict[str, Any] | list[Any]) -> bytes:
+        named = list(content.items()) if isinstance(content, dict) else [("", part) for part in content]
+        return b"\x01\x00" + pack(len(named)) + b"".join(tag(name, part) for name, part in named)
+
+    image = {
+        "ImageData": {
+            "Calibrations": {
+                "Brightness": {"Origin": 0.0, "Scale": 1.0, "Units": ""},
+                "Dimension": [{"Origin": 0.0, "Scale": 0.5, "Units": unit} for unit in units],
+            },
+            "Data": data,
+            "DataType": 10,
+            "Dimensions": [int(size) for size in reversed(data.shape)],
+            "PixelDepth": 2,
+        },
+        "ImageTags": {"Microscope Info": {"Voltage": 200e3}},
+        "Name": "scan",
+    }
+    path = folder / f"scan.dm{version}"
+    path.write_bytes(struct.pack(">i", version) + pack(0) + struct.pack(">i", 1) + group({"ImageList": [image]}))
+    return path, data, {}
+
+
+def zarr(folder: Path) -> tuple[Path, np.ndarray, dict[str, Any]]:
+    """Laid out as HyperSpy does: Zarr version 2, chunks in folders, a group per axis."""
+    import zarr
+
+    data = patterns(*SCAN, 4, 5)
+    group = zarr.open_group(folder / "scan.zspy", mode="w", zarr_format=2).create_group("Experiments/scan")
+    keys = {"name": "v2", "separator": "/"}
+    group.create_array("data", data=data, chunks=(1, 2, 4, 5), chunk_key_encoding=keys)
+    for index, (scale, units) in enumerate([(0.05, "nm"), (0.05, "nm"), (0.2, "nm^-1"), (0.2, "nm^-1")]):
+        group.create_group(f"axis-{index}").attrs.update({"scale": scale, "units": units})
+    group.create_group("metadata/Acquisition_instrument/TEM").attrs["beam_energy"] = 200.0
+    return folder / "scan.zspy", data, {}
+
+
+def raw(folder: Path) -> tuple[Path, np.ndarray, dict[str, Any]]:
+    data = patterns(*SCAN, 4, 5, dtype=">u2")
+    rows = np.concatenate([data.reshape(6, -1).view("u1"), np.zeros((6, 3), "u1")], axis=1)
+    (folder / "scan.raw").write_bytes(b"header." + rows.tobytes())
+    return folder / "scan.raw", data, {"scan_shape": SCAN, "raw": RawLayout.parse(">u2,4,5,7,3")}
 
 
 def tvips(folder: Path) -> tuple[Path, np.ndarray, dict[str, Any]]:
@@ -153,7 +234,23 @@ def pantarhei(folder: Path) -> tuple[Path, np.ndarray, dict[str, Any]]:
 
 MAKERS: dict[str, Callable[[Path], tuple[Path, np.ndarray, dict[str, Any]]]] = {
     maker.__name__: maker
-    for maker in (hdf5, npy, npz, tiff_folder, tiff, mib, empad, blockfile, topspin, gatan, tvips, mrc, pantarhei)
+    for maker in (
+        hdf5,
+        npy,
+        npz,
+        zarr,
+        tiff_folder,
+        tiff,
+        mib,
+        empad,
+        raw,
+        blockfile,
+        topspin,
+        gatan,
+        tvips,
+        mrc,
+        pantarhei,
+    )
 }
 
 
@@ -175,39 +272,131 @@ def test_file_patterns_name_every_reader_of_files():
     assert len(set(patterns_of_files)) == len(patterns_of_files) > len(READERS)
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, *signals: dict[str, Any]) -> None:
-    monkeypatch.setattr(f"rsciio.{module}.file_reader", lambda path, **options: list(signals))
+def test_a_topspin_calibration_is_read(tmp_path):
+    calibration = open_scan(topspin(tmp_path)[0]).calibration
+    assert calibration.mrad_per_px == pytest.approx(0.02)
+    assert calibration.scan_step_A == pytest.approx(20)
 
 
-def test_a_virtual_image_beside_the_scan_is_left_out(monkeypatch, tmp_path):
-    image, data = patterns(*SCAN), patterns(*SCAN, 4, 5)
-    beside = {**signal(patterns(*SCAN, 1, 1), *[(1.0, "")] * 4), "data": image}
-    whole = signal(data, (2.0, "nm"), (2.0, "nm"), (2e-5, "Angle"), (2e-5, "Angle"))
-    stand_in(monkeypatch, "topspin", beside, whole)
-    with h5py.File(tmp_path / "scan.app5", "w"):
-        pass
-    scan = open_scan(tmp_path / "scan.app5")
-    np.testing.assert_array_equal(scan.data[:], data)
-    assert scan.calibration.mrad_per_px == pytest.approx(0.02)
-    assert scan.calibration.scan_step_A == pytest.approx(20)
+def test_topspin_patterns_are_read_one_by_one(tmp_path, monkeypatch):
+    path, data, _ = topspin(tmp_path)
+    read: list[str] = []
+    reader = h5py.Dataset.__getitem__
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda node, *key: read.append(node.name) or reader(node, *key))
+    scan = open_scan(path)
+    assert not any(name.endswith("/Data") for name in read)
+    np.testing.assert_array_equal(scan.pattern(1, 1), data[1, 1])
+    assert [name.split("/")[-2] for name in read if name.endswith("/Data")] == ["4"]
 
 
-def test_detector_axes_stored_first_are_brought_to_the_end(monkeypatch, tmp_path):
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1)])
+@pytest.mark.parametrize("kind", ["topspin", "gatan", "blockfile"])
+def test_a_scan_of_one_line_keeps_its_axis(tmp_path, shape, kind):
+    data = patterns(*shape, 4, 5)
+    if kind == "topspin":
+        path, data, _ = topspin(tmp_path, shape)
+    elif kind == "gatan":
+        path, data, _ = gatan(tmp_path, data)
+    else:
+        path, whole, _ = blockfile(tmp_path)
+        data = whole.reshape(*shape, 4, 4)
+        stored = bytearray(path.read_bytes())
+        struct.pack_into("<HH", stored, 24, shape[1], shape[0])
+        path.write_bytes(stored)
+    np.testing.assert_array_equal(np.asarray(open_scan(path).data[:, :]), data)
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_detector_axes_stored_first_are_brought_to_the_end(tmp_path, version):
     data = patterns(4, 5, *SCAN)
-    stand_in(monkeypatch, "digitalmicrograph", signal(data, (0.1, "mrad"), (0.1, "mrad"), (0.5, "nm"), (0.5, "nm")))
-    (tmp_path / "scan.dm4").touch()
-    scan = open_scan(tmp_path / "scan.dm4")
-    np.testing.assert_array_equal(scan.data[:], data.transpose(2, 3, 0, 1))
-    assert scan.calibration.mrad_per_px == pytest.approx(0.1)
+    scan = open_scan(gatan(tmp_path, data, ("nm", "nm", "mrad", "mrad"), version)[0])
+    np.testing.assert_array_equal(np.asarray(scan.data[:, :]), data.transpose(2, 3, 0, 1))
+    assert scan.calibration.mrad_per_px == pytest.approx(0.5)
+    assert scan.calibration.scan_step_A == pytest.approx(5)
+    assert scan.calibration.voltage_kV == pytest.approx(200)
 
 
-def test_a_gatan_stack_asks_for_its_scan_shape(monkeypatch, tmp_path):
-    stack = {**signal(patterns(*SCAN, 4, 5), *[(1.0, "")] * 4), "data": patterns(6, 4, 5)}
-    stand_in(monkeypatch, "digitalmicrograph", stack)
-    (tmp_path / "stack.dm3").touch()
+def test_a_gatan_stack_asks_for_its_scan_shape(tmp_path):
+    stack = patterns(6, 4, 5)
+    path, _, _ = gatan(tmp_path, stack, ("", "", ""))
     with pytest.raises(ValueError, match=r"stack of 6 patterns of 4 x 5 px .* --scan-shape Y X with Y x X = 6"):
-        open_scan(tmp_path / "stack.dm3")
-    np.testing.assert_array_equal(open_scan(tmp_path / "stack.dm3", scan_shape=(3, 2)).data[2, 1], stack["data"][5])
+        open_scan(path)
+    np.testing.assert_array_equal(open_scan(path, scan_shape=(3, 2)).data[2, 1], stack[5])
+
+
+def test_zspy_calibration_is_read(tmp_path):
+    calibration = open_scan(zarr(tmp_path)[0]).calibration
+    assert calibration.voltage_kV == 200
+    assert calibration.scan_step_A == pytest.approx(0.5)
+    assert calibration.mrad_per_px == pytest.approx(0.5016, rel=1e-3)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_plain_zarr_stores_open_lazily(tmp_path, version, zipped):
+    import zarr
+    from zarr.storage import ZipStore
+
+    data = patterns(*SCAN, 4, 5)
+    path = tmp_path / "scan.zarr"
+    store = ZipStore(path, mode="w") if zipped else str(path)
+    root = zarr.open_group(store, mode="w", zarr_format=version)
+    group = root.create_group("a")
+    group.create_array("scan", data=data, chunks=(1, 1, 4, 5), attributes={"voltage_kV": 300.0})
+    root.create_array("image", data=data[..., 0, 0])
+    if zipped:
+        store.close()
+    with open_scan(path) as scan:
+        assert (scan.dataset, scan.calibration.voltage_kV) == ("/a/scan", 300)
+        assert not isinstance(scan.data, np.ndarray)
+        np.testing.assert_array_equal(scan.data[1, 1:], data[1, 1:])
+
+
+def test_a_bare_empad_file_is_known_by_name_and_length(tmp_path):
+    path, data, _ = empad(tmp_path)
+    bare = tmp_path / "scan_x3_y2.raw"
+    path.unlink()
+    scan = open_scan(bare)
+    assert isinstance(scan.data, np.memmap)
+    np.testing.assert_array_equal(scan.data, data)
+    bare.rename(tmp_path / "unnamed.raw")
+    with pytest.raises(RawLayoutNeededError, match="--raw empad"):
+        open_scan(tmp_path / "unnamed.raw")
+    scan = open_scan(tmp_path / "unnamed.raw", raw=RawLayout.parse("empad"), scan_shape=SCAN)
+    np.testing.assert_array_equal(scan.data, data)
+
+
+def test_a_raw_layout_that_does_not_fit_is_refused(tmp_path):
+    path, _, options = raw(tmp_path)
+    with pytest.raises(ScanFileError, match=r"no whole number of patterns of 4 x 6 px"):
+        open_scan(path, raw=RawLayout.parse(">u2,4,6,7"))
+    with pytest.raises(ScanFileError, match="stack of 6 patterns"):
+        open_scan(path, raw=options["raw"])
+    for text in ("uint16", "uint16,4", "word,4,5", "complex64,4,5", "uint16,0,5", "uint16,4,5,-1"):
+        with pytest.raises(ValueError, match="raw layout"):
+            RawLayout.parse(text)
+
+
+def test_direct_electron_movies_tell_their_scan_shape_beside(tmp_path):
+    path, data, _ = mrc(tmp_path)
+    movie = path.rename(tmp_path / "20241021_00405_movie.mrc")
+    (tmp_path / "20241021_00405_info.txt").write_text(
+        "Scan - Size X = 3\nScan - Size Y = 2\nScan - Type = Raster\nInstrument Accelerating Voltage (V) = 300000\n"
+        "Specimen Pixel Size X (nanometers) = 0.05\nSpecimen Pixel Size Y (nanometers) = 0.05\nno equals sign\n"
+    )
+    scan = open_scan(movie)
+    assert isinstance(scan.data, np.memmap)
+    np.testing.assert_array_equal(scan.data, data)
+    assert (scan.calibration.voltage_kV, scan.calibration.scan_step_A) == (300, 0.5)
+
+
+def test_tvips_series_go_on_in_the_next_file(tmp_path):
+    path, data, options = tvips(tmp_path)
+    stored = path.read_bytes()
+    cut = len(stored) - 2 * ((len(stored) - 256) // 6)
+    path.write_bytes(stored[:cut])
+    (tmp_path / "scan_001.tvips").write_bytes(stored[cut:])
+    np.testing.assert_array_equal(np.asarray(open_scan(path, **options).data[:, :]), data)
 
 
 def test_merlin_rows_stay_in_file_order_and_the_calibration_says_so(tmp_path):

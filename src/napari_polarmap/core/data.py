@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari_polarmap.core.axes import AxisOrder
 
 Block = tuple[slice, slice]
 """Rows and columns of scan positions."""
@@ -86,6 +89,8 @@ class Scan4D:
         Place inside the file.
     closer : callable
         Releases the file.
+    axes : AxisOrder, optional
+        How the stored axes were put in order, where they were not.
 
     Raises
     ------
@@ -99,6 +104,7 @@ class Scan4D:
     path: Path | None = None
     dataset: str | None = None
     closer: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    axes: AxisOrder | None = None
     _reading: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
+from napari_polarmap.core.axes import AxisOrder, Reordered
 from napari_polarmap.core.data import Scan4D
-from napari_polarmap.io.errors import DatasetNeededError, ScanFileError, ScanShapeNeededError
+from napari_polarmap.io.errors import DatasetNeededError, RawLayoutNeededError, ScanFileError, ScanShapeNeededError
+from napari_polarmap.io.raw import RawLayout
 
 __all__ = [
     "READERS",
+    "AxisOrder",
     "DatasetNeededError",
+    "RawLayout",
+    "RawLayoutNeededError",
     "Reader",
     "ScanFileError",
     "ScanShapeNeededError",
@@ -48,21 +53,23 @@ class Reader:
 
 READERS: Final[dict[str, Reader]] = {
     "hdf5": Reader(
-        "HDF5 (napari-polarmap, py4DSTEM, Prismatic, HyperSpy, Dectris, NeXus, plain)",
+        "HDF5 (napari-polarmap, py4DSTEM, Prismatic, HyperSpy, Dectris, NeXus, fpd, plain)",
         (".h5", ".hdf5", ".hdf", ".emd", ".hspy", ".nxs", ".py4dstem"),
         "napari_polarmap.io.hdf5:read",
     ),
     "npy": Reader("NumPy array", (".npy",), "napari_polarmap.io.numpy_files:read_npy"),
     "npz": Reader("NumPy archive", (".npz",), "napari_polarmap.io.numpy_files:read_npz"),
+    "zarr": Reader("Zarr (HyperSpy, plain)", (".zspy", ".zarr"), "napari_polarmap.io.zarr_store:read"),
     "tiff_folder": Reader("Folder of TIFF files", (), "napari_polarmap.io.tiff:read_folder"),
     "tiff": Reader("TIFF stack", (".tif", ".tiff"), "napari_polarmap.io.tiff:read_stack"),
     "mib": Reader("Quantum Detectors Merlin", (".mib",), "napari_polarmap.io.rosetta:read_mib"),
-    "empad": Reader("EMPAD", (".xml", ".raw"), "napari_polarmap.io.rosetta:read_empad"),
+    "empad": Reader("EMPAD", (".xml",), "napari_polarmap.io.rosetta:read_empad"),
+    "raw": Reader("Headless file (EMPAD, any)", (".raw", ".bin"), "napari_polarmap.io.raw:read_raw"),
     "blockfile": Reader("NanoMEGAS blockfile", (".blo",), "napari_polarmap.io.rosetta:read"),
-    "topspin": Reader("NanoMEGAS Topspin", (".app5",), "napari_polarmap.io.rosetta:read"),
+    "topspin": Reader("NanoMEGAS Topspin", (".app5",), "napari_polarmap.io.topspin:read"),
     "gatan": Reader("Gatan DigitalMicrograph", (".dm3", ".dm4"), "napari_polarmap.io.rosetta:read"),
     "tvips": Reader("TVIPS", (".tvips",), "napari_polarmap.io.rosetta:read"),
-    "mrc": Reader("MRC (Direct Electron)", (".mrc",), "napari_polarmap.io.rosetta:read"),
+    "mrc": Reader("MRC (Direct Electron)", (".mrc",), "napari_polarmap.io.mrc:read"),
     "pantarhei": Reader("Panta Rhei", (".prz",), "napari_polarmap.io.rosetta:read"),
 }
 
@@ -94,6 +101,8 @@ def open_scan(
     scan_shape: tuple[int, int] | None = None,
     dataset: str | None = None,
     allow_external: bool = False,
+    axes: AxisOrder | None = None,
+    raw: RawLayout | None = None,
 ) -> Scan4D:
     """Open a 4D scan; patterns are read only where asked.
 
@@ -107,6 +116,10 @@ def open_scan(
         Place inside a file that holds several.
     allow_external : bool
         Follow links to other files (HDF5, EMPAD).
+    axes : AxisOrder, optional
+        What the stored axes are, where the file has them in another order.
+    raw : RawLayout, optional
+        How the numbers of a file without header lie; its name does not matter then.
 
     Returns
     -------
@@ -119,18 +132,22 @@ def open_scan(
         If there is no such file or folder.
     ScanFileError
         If it cannot be read as a scan; one sentence that names the file, what was
-        found and what fits. `ScanShapeNeededError` and `DatasetNeededError` say
-        what to ask for.
+        found and what fits. `ScanShapeNeededError`, `DatasetNeededError` and
+        `RawLayoutNeededError` say what to ask for.
     """
     path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
-    reader = _reader_of(path)
+    if raw is not None and path.is_dir():
+        raise ScanFileError(f"{path}: a folder; a raw layout describes one file")
+    reader = READERS["raw"] if raw else _reader_of(path)
     module, name = reader.function.split(":")
     try:
         function = getattr(import_module(module), name)
-        scan = function(path, scan_shape=scan_shape, dataset=dataset, allow_external=allow_external)
-        return cast(Scan4D, scan)
+        stored = scan_shape[::-1] if scan_shape and axes and axes.columns_first else scan_shape
+        layout = {"layout": raw} if raw else {}
+        scan: Scan4D = function(path, scan_shape=stored, dataset=dataset, allow_external=allow_external, **layout)
+        return scan if axes is None or axes.usual else replace(scan, data=Reordered(scan.data, axes), axes=axes)
     except ScanFileError:
         raise
     except PermissionError:
@@ -144,7 +161,8 @@ def open_scan(
 
 def _reader_of(path: Path) -> Reader:
     if path.is_dir():
-        return READERS["tiff_folder"]
+        marks = (".zgroup", ".zarray", "zarr.json")
+        return READERS["zarr" if any((path / mark).is_file() for mark in marks) else "tiff_folder"]
     name = path.name.lower()
     for reader in READERS.values():
         if name.endswith(reader.suffixes or ("\0",)):

@@ -23,6 +23,10 @@ class ScanShapeNeededError(ScanFileError):
         self.n_patterns = n_patterns
 
 
+class RawLayoutNeededError(ScanFileError):
+    """A headless file whose layout is not known."""
+
+
 class DatasetNeededError(ScanFileError):
     """A file with several data sets to choose from.
 

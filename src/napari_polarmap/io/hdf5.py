@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_polarmap.core.data import LazyArray, Scan4D
 from napari_polarmap.core.directions import UNDEFINED
-from napari_polarmap.io.errors import DatasetNeededError, ScanFileError
+from napari_polarmap.io.choice import choose_place
+from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.frames import FrameStack, arranged, check_scan_shape, scan_shape_needed
 from napari_polarmap.io.hdf5_calibration import dectris_scan_shape, read_calibration
-from napari_polarmap.io.hdf5_tree import find_datasets, memory_map, open_dataset, outside_error
+from napari_polarmap.io.hdf5_tree import (
+    DECTRIS_PIECE,
+    find_datasets,
+    memory_map,
+    nexus_signal,
+    open_dataset,
+    outside_error,
+)
 
 FORMAT: Final = "napari-polarmap scan"
 FORMAT_VERSION: Final = 1
@@ -58,7 +64,7 @@ def read(
     ScanShapeNeededError
         If the data are a stack and `scan_shape` is not given.
     """
-    file = _open(path)
+    file = open_file(path)
     try:
         places = [dataset] if dataset else _choose(file, path, scan_shape is not None, allow_external)
         nodes = [open_dataset(file, place, path, allow_external=allow_external) for place in places]
@@ -81,7 +87,8 @@ def read(
     return scan
 
 
-def _open(path: Path) -> h5py.File:
+def open_file(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading; `ScanFileError` if it is none."""
     try:
         return h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES, rdcc_nslots=10007, locking="best-effort")
     except OSError as error:
@@ -91,25 +98,12 @@ def _open(path: Path) -> h5py.File:
 def _choose(file: h5py.File, path: Path, shape_given: bool, allow_external: bool) -> list[str]:
     """Return the place of the one 4D dataset, or of the stack, or of the pieces of one stack."""
     found, outside = find_datasets(file, allow_external=allow_external)
-    scans = [place for place, shape in found.items() if len(shape) == 4]
-    stacks = [place for place, shape in found.items() if len(shape) == 3]
-    pieces = [place for place in stacks if re.fullmatch(r"/entry/data/data_\d+", place)]
-    if len(scans) == 1:
-        return scans
-    if not scans and pieces:
+    pieces = [place for place, shape in found.items() if DECTRIS_PIECE.fullmatch(place) and len(shape) == 3]
+    if pieces and not any(len(shape) == 4 for shape in found.values()):
         return pieces
-    if not scans and len(stacks) == 1:
-        return stacks
-    choices = scans or stacks
-    if choices:
-        listed = ", ".join(f"{place} {found[place]}" for place in choices)
-        also = "" if scans or shape_given else ", and give its scan shape with --scan-shape Y X"
-        kind = "4D datasets" if scans else "3D stacks"
-        raise DatasetNeededError(f"{path}: holds several {kind} ({listed}); choose one with --dataset{also}", choices)
-    if outside:
+    if outside and not any(len(shape) in (3, 4) for shape in found.values()):
         raise outside_error(path, outside[0])
-    listed = ", ".join(f"{place} {shape}" for place, shape in itertools.islice(found.items(), 5)) or "no numbers"
-    raise ScanFileError(f"{path}: holds no 4D dataset (scan_y, scan_x, det_y, det_x); found {listed}")
+    return [choose_place(found, path, shape_given=shape_given, preferred=nexus_signal(file))]
 
 
 def _joined(nodes: list[h5py.Dataset], scan_shape: tuple[int, int] | None, path: Path) -> LazyArray:
@@ -152,7 +146,7 @@ def read_truth(path: str | Path) -> tuple[NDArray[np.uint8] | None, NDArray[np.b
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    with _open(path) as file:
+    with open_file(path) as file:
         label = file["label"][()] if "label" in file else None
         defect = file["defect"][()].astype(bool) if "defect" in file else None
     if label is not None and (label.ndim != 2 or not np.isin(label, [*range(8), UNDEFINED]).all()):
@@ -162,7 +156,7 @@ def read_truth(path: str | Path) -> tuple[NDArray[np.uint8] | None, NDArray[np.b
 
 def read_truth_maps(path: str | Path) -> dict[str, NDArray[np.float32]]:
     """Read what else is known of every position of a simulated scan: ``angle_deg``, ``thickness_nm``, ``tilt_mrad``."""
-    with _open(Path(path)) as file:
+    with open_file(Path(path)) as file:
         return {name: np.asarray(values[()], np.float32) for name, values in file.get("truth", {}).items()}
 
 

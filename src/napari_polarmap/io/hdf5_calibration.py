@@ -18,7 +18,7 @@ _NUMBERS = ("voltage_kV", "convergence_mrad", "mrad_per_px", "scan_step_A", "thi
 def read_calibration(node: h5py.Dataset, file: h5py.File, path: Path) -> Calibration:
     """Return what the file tells about `node`; whatever cannot be read or makes no sense stays unknown."""
     found: dict[str, Any] = {}
-    for reader in (_own, _py4dstem, _py4dstem_older, _prismatic, _hyperspy, _emd_axes, _dectris):
+    for reader in (_own, _py4dstem, _py4dstem_older, _prismatic, _hyperspy, _emd_axes, _nexus, _dectris):
         try:
             values = reader(node, file, path)
         except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError):
@@ -41,8 +41,12 @@ def _top_group(node: h5py.Dataset, file: h5py.File) -> h5py.Group:
 
 
 def _own(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any]:
-    """Attributes on the dataset, named as in `Calibration`."""
     del file, path
+    return own_calibration(node)
+
+
+def own_calibration(node: Any) -> dict[str, Any]:
+    """Attributes on an HDF5 dataset or Zarr array, named as in `Calibration`."""
     found: dict[str, Any] = {name: positive(node.attrs.get(name)) for name in _NUMBERS}
     for name in ("material", "zone_axis"):
         found[name] = _text(node.attrs[name]) if name in node.attrs else None
@@ -105,10 +109,14 @@ def _prismatic(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any
 
 
 def _hyperspy(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any]:
-    """HyperSpy and RosettaSciIO: a group per axis, a tree of metadata."""
     del file, path
-    axes = [node.parent[f"axis-{index}"].attrs for index in range(4)]
-    microscope: Any = node.parent.get("metadata/Acquisition_instrument/TEM")
+    return hyperspy_calibration(node.parent)
+
+
+def hyperspy_calibration(group: Any) -> dict[str, Any]:
+    """HyperSpy and RosettaSciIO, in HDF5 and Zarr: a group per axis, a tree of metadata."""
+    axes = [group[f"axis-{index}"].attrs for index in range(4)]
+    microscope: Any = group.get("metadata/Acquisition_instrument/TEM")
     values = {} if microscope is None else dict(microscope.attrs)
     voltage_kV = positive(values.get("beam_energy"))
     steps = [(float(axis["scale"]), _text(axis.get("units", ""))) for axis in axes]
@@ -124,6 +132,14 @@ def _emd_axes(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any]
     del file, path
     first = 0 if "dim0" in node.parent else 1
     vectors = [node.parent[f"dim{index + first}"] for index in range(4)]
+    return from_axes([(float(v[1] - v[0]), _text(v.attrs.get("units", ""))) for v in vectors])
+
+
+def _nexus(node: h5py.Dataset, file: h5py.File, path: Path) -> dict[str, Any]:
+    """NeXus: the group names an axis for each dimension."""
+    del file, path
+    names = [_text(name) for name in np.atleast_1d(node.parent.attrs["axes"])]
+    vectors = [node.parent[name] for name in names]
     return from_axes([(float(v[1] - v[0]), _text(v.attrs.get("units", ""))) for v in vectors])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from napari_polarmap.io.errors import ScanFileError
 
 _BUILT_IN_FILTERS: Final = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, 32000}
 _MAX_LINKS: Final = 32
+DECTRIS_PIECE: Final = re.compile(r"/entry/data/data_\d+")
+"""Where the master file of a Dectris detector links to the files that hold its patterns."""
 
 
 def find_datasets(file: h5py.File, *, allow_external: bool) -> tuple[dict[str, tuple[int, ...]], list[str]]:
@@ -37,9 +40,10 @@ def find_datasets(file: h5py.File, *, allow_external: bool) -> tuple[dict[str, t
         seen.add((info.fileno, info.addr))
         for name in group:
             link = group.get(name, getlink=True)
+            followed = allow_external or _is_own_piece(file, f"{place}/{name}", link)
             if isinstance(link, h5py.ExternalLink):
-                outside.append(f"{place}/{name} -> {link.filename}")
-            if isinstance(link, h5py.SoftLink) or (isinstance(link, h5py.ExternalLink) and not allow_external):
+                outside += [] if followed else [f"{place}/{name} -> {link.filename}"]
+            if isinstance(link, h5py.SoftLink) or (isinstance(link, h5py.ExternalLink) and not followed):
                 continue
             node = group.get(name)
             if isinstance(node, h5py.Group):
@@ -69,7 +73,7 @@ def open_dataset(file: h5py.File, place: str, path: Path, *, allow_external: boo
             parts = [part for part in link.path.split("/") if part] + parts
             node = node.file["/"] if link.path.startswith("/") else node
             continue
-        if isinstance(link, h5py.ExternalLink) and not allow_external:
+        if isinstance(link, h5py.ExternalLink) and not (allow_external or _is_own_piece(file, place, link)):
             raise outside_error(path, f"{place} -> {link.filename}")
         node = None if link is None else node.get(name)
         if node is None:
@@ -81,6 +85,35 @@ def open_dataset(file: h5py.File, place: str, path: Path, *, allow_external: boo
         raise outside_error(path, f"{place} -> {sources[0]}")
     _check_filters(node, path)
     return node
+
+
+def _is_own_piece(file: h5py.File, place: str, link: object) -> bool:
+    """Tell whether a link of a Dectris master file leads to one of its data files beside it, and no further."""
+    if not isinstance(link, h5py.ExternalLink) or not DECTRIS_PIECE.fullmatch(place):
+        return False
+    master = Path(file.filename)
+    stem = master.stem.removesuffix("_master")
+    piece = master.with_name(link.filename) if Path(link.filename).name == link.filename else master
+    if not piece.name.startswith(f"{stem}_data_") or piece.is_symlink() or not piece.is_file():
+        return False
+    node = file.get(place)
+    return isinstance(node, h5py.Dataset) and Path(node.file.filename).name == piece.name
+
+
+def nexus_signal(file: h5py.File) -> str | None:
+    """Return the place of the data that a NeXus file names as its main ones."""
+    node: Any = file
+    for _ in range(_MAX_LINKS):
+        below = node.get(_word(node.attrs.get("default"))) if "default" in node.attrs else None
+        if not isinstance(below, h5py.Group):
+            break
+        node = below
+    found = node.get(_word(node.attrs.get("signal"))) if "signal" in node.attrs else None
+    return found.name if isinstance(found, h5py.Dataset) and found.file == file else None
+
+
+def _word(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _other_files(node: h5py.Dataset) -> list[str]:

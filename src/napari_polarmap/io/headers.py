@@ -24,8 +24,8 @@ def check_length(path: Path, needed: int, what: str) -> None:
         raise ScanFileError(f"{path}: the file is cut short or damaged; {what} need {needed} bytes, it has {size}")
 
 
-def check_blockfile(path: Path) -> None:
-    """Check magic number and length of a NanoMEGAS blockfile."""
+def check_blockfile(path: Path) -> tuple[int, int, int, int]:
+    """Check magic number and length of a NanoMEGAS blockfile; return data offset, edge of a pattern, rows, columns."""
     with path.open("rb") as stream:
         head = stream.read(28)
     if len(head) < 28 or head[6:8] != b"\x02\x01":
@@ -34,6 +34,7 @@ def check_blockfile(path: Path) -> None:
     if not side * columns * rows:
         raise ScanFileError(f"{path}: its header says {rows} x {columns} patterns of {side} px; none may be zero")
     check_length(path, offset + rows * columns * (side * side + 6), f"{rows} x {columns} patterns of {side} px")
+    return offset, side, rows, columns
 
 
 def check_mrc(path: Path) -> None:
@@ -53,8 +54,15 @@ def check_mrc(path: Path) -> None:
     check_length(path, 1024 + extended + pixels * _MRC_BYTES[mode], f"{sections} patterns of {rows} x {columns} px")
 
 
-def check_empad(path: Path, *, allow_external: bool) -> float | None:
-    """Check an EMPAD ``.xml`` and the ``.raw`` it names; return the voltage in kV where it is stated."""
+def check_empad(path: Path, *, allow_external: bool) -> tuple[Path, tuple[int, int] | None, float | None]:
+    """Check an EMPAD ``.xml`` and the ``.raw`` it names.
+
+    Returns
+    -------
+    raw : Path
+    scan_shape : (int, int) or None
+    voltage_kV : float or None
+    """
     try:
         root = ET.parse(path).getroot()  # noqa: S314 -- expat limits the growth of entities
     except (ET.ParseError, OSError, ValueError, LookupError) as error:
@@ -68,8 +76,8 @@ def check_empad(path: Path, *, allow_external: bool) -> float | None:
         raise ScanFileError(f"{path}: names a file in another folder ({name}); give --allow-external if you trust it")
     if not raw.is_file():
         raise ScanFileError(f"{path}: its data file {name} is not there; put it beside the .xml")
-    sizes = [root.findtext(tag) for tag in ("pix_y", "pix_x")]
-    if any(size is not None for size in sizes):
-        rows, columns = (int(positive(size) or 0) for size in sizes)
+    rows, columns = (int(positive(root.findtext(tag)) or 0) for tag in ("pix_y", "pix_x"))
+    if rows and columns:
         check_length(raw, rows * columns * _EMPAD_PATTERN_BYTES, f"{rows} x {columns} patterns")
-    return positive(root.findtext("iom_measurements/source.get_voltage"), 1e-3)
+    voltage_kV = positive(root.findtext("iom_measurements/source.get_voltage"), 1e-3)
+    return raw, (rows, columns) if rows and columns else None, voltage_kV

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Calibration, Scan4D
-from napari_polarmap.io.errors import DatasetNeededError, ScanFileError
+from napari_polarmap.io.choice import choose_place
+from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.frames import arranged
 
 _IN_MEMORY_BYTES: Final = 256 * 2**20
@@ -77,7 +78,8 @@ def read_npz(
             if info.filename.endswith(".npy") and (member := ArchiveMember.open(path, archive, info)) is not None
         }
         if dataset is None:
-            dataset = _choose(path, members)
+            found = {name: member.shape for name, member in members.items()}
+            dataset = choose_place(found, path, shape_given=scan_shape is not None, what="array")
         elif dataset not in members:
             raise ScanFileError(f"{path}: holds no array {dataset!r}; it holds {', '.join(members) or 'none'}")
         calibration = _calibration(archive)
@@ -98,20 +100,6 @@ def _header(stream: IO[bytes], path: Path, what: str) -> tuple[tuple[int, ...], 
     if 0 in shape:
         raise ScanFileError(f"{path}: {what} has shape {shape}; every axis must hold at least one element")
     return shape, fortran, dtype, stream.tell()
-
-
-def _choose(path: Path, members: dict[str, ArchiveMember]) -> str:
-    for axes in (4, 3):
-        fitting = [name for name, member in members.items() if len(member.shape) == axes]
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
-            listed = ", ".join(f"{name} {members[name].shape}" for name in fitting)
-            raise DatasetNeededError(
-                f"{path}: holds several {axes}D arrays ({listed}); choose one with --dataset", fitting
-            )
-    listed = ", ".join(f"{name} {member.shape}" for name, member in members.items()) or "no numbers"
-    raise ScanFileError(f"{path}: holds no 4D array (scan_y, scan_x, det_y, det_x); found {listed}")
 
 
 def _calibration(archive: zipfile.ZipFile) -> Calibration:

@@ -16,7 +16,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,9 +23,9 @@ from napari_polarmap.core.data import Calibration, LazyArray, Scan4D
 from napari_polarmap.io.calibration import from_axes, is_length, is_reciprocal, positive
 from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.frames import arranged, check_scan_shape
-from napari_polarmap.io.hdf5_tree import find_datasets
-from napari_polarmap.io.headers import check_blockfile, check_empad, check_mrc
+from napari_polarmap.io.headers import check_blockfile, check_empad
 from napari_polarmap.io.numpy_files import ArchiveMember
+from napari_polarmap.io.raw import EMPAD, RawLayout, map_frames, shape_in_name
 
 _logger = logging.getLogger(__name__)
 
@@ -34,12 +33,9 @@ _MODULES = {
     ".blo": "blockfile",
     ".dm3": "digitalmicrograph",
     ".dm4": "digitalmicrograph",
-    ".app5": "topspin",
     ".tvips": "tvips",
-    ".mrc": "mrc",
     ".prz": "pantarhei",
 }
-_CHECKS = {"blockfile": check_blockfile, "mrc": check_mrc}
 _READ_ERRORS = (
     OSError,
     ValueError,
@@ -63,7 +59,7 @@ def read(
     dataset: str | None = None,
     allow_external: bool = False,
 ) -> Scan4D:
-    """Open a blockfile, Gatan, Topspin, TVIPS, MRC or Panta Rhei file.
+    """Open a blockfile, Gatan, TVIPS or Panta Rhei file.
 
     Raises
     ------
@@ -74,16 +70,18 @@ def read(
     """
     del dataset, allow_external
     lazy = path.suffix.lower() != ".prz" or _stored_plainly(path)
-    return _scan(path, _signals(path, _MODULES[path.suffix.lower()], lazy=lazy), scan_shape)
+    signals = _signals(path, _MODULES[path.suffix.lower()], lazy=lazy)
+    if path.suffix.lower() == ".blo":
+        offset, side, rows, columns = check_blockfile(path)
+        layout = RawLayout(dtype="u1", detector_shape=(side, side), offset_bytes=offset)
+        signals = [{**signals[0], "data": map_frames(path, (rows, columns), layout, before_bytes=6)}]
+    return _scan(path, signals, scan_shape)
 
 
 def _signals(path: Path, module: str, **options: Any) -> list[dict[str, Any]]:
-    if module in _CHECKS:
-        _CHECKS[module](path)
+    if module == "blockfile":
+        check_blockfile(path)
     reader = import_module(f"rsciio.{module}")
-    if module == "topspin":  # reads everything; an HDF5 file
-        _refuse_outside(path)
-        options = {"show_progressbar": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # among others: files that a reader leaves open
         try:
@@ -91,16 +89,6 @@ def _signals(path: Path, module: str, **options: Any) -> list[dict[str, Any]]:
         except _READ_ERRORS as error:
             reason = str(error) or type(error).__name__
     raise ScanFileError(f"{path}: cannot be read as a {path.suffix} file ({reason})")
-
-
-def _refuse_outside(path: Path) -> None:
-    try:
-        with h5py.File(path, "r") as file:
-            _, outside = find_datasets(file, allow_external=False)
-    except OSError as error:
-        raise ScanFileError(f"{path}: not a readable HDF5 file ({error})") from None
-    if outside:
-        raise ScanFileError(f"{path}: refers to another file ({outside[0]}); a Topspin file holds all its data")
 
 
 def _scan(path: Path, signals: list[dict[str, Any]], scan_shape: tuple[int, int] | None) -> Scan4D:
@@ -134,8 +122,10 @@ def _scan_axes_first(signal: dict[str, Any]) -> tuple[LazyArray, list[tuple[floa
 
 def _calibration(signal: dict[str, Any], steps: list[tuple[float, object]]) -> Calibration:
     microscope = signal.get("metadata", {}).get("Acquisition_instrument", {}).get("TEM", {})
-    header = signal.get("original_metadata", {}).get("blockfile_header", {})
-    voltage_kV = positive(microscope.get("beam_energy")) or positive(header.get("Beam_energy"), 1e-3)
+    original = signal.get("original_metadata", {})
+    header = original.get("blockfile_header", {})
+    voltage_V = header.get("Beam_energy") or _gatan_microscope(original).get("Voltage")
+    voltage_kV = positive(microscope.get("beam_energy")) or positive(voltage_V, 1e-3)
     # a step of exactly 1 is what several of these readers fill in for an unknown one
     known = [(step, unit if step != 1 else None) for step, unit in steps]
     found = from_axes(known, voltage_kV) if len(known) == 4 else {}
@@ -145,6 +135,11 @@ def _calibration(signal: dict[str, Any], steps: list[tuple[float, object]]) -> C
         scan_step_A=found.get("scan_step_A"),
         mrad_per_px=found.get("mrad_per_px") or _blockfile_mrad(header),
     )
+
+
+def _gatan_microscope(original: dict[str, Any]) -> dict[str, Any]:
+    tags = original.get("ImageList", {}).get("TagGroup0", {}).get("ImageTags", {})
+    return dict(tags.get("Microscope Info") or tags.get("Microscope_Info") or {})
 
 
 def _blockfile_mrad(header: dict[str, Any]) -> float | None:
@@ -180,12 +175,15 @@ def read_empad(
         If the ``.xml`` is none of EMPAD, or its ``.raw`` is missing, too short or in another folder.
     """
     del dataset
-    if path.suffix.lower() == ".raw":
-        raise ScanFileError(f"{path}: a .raw file says nothing about its shape; open the .xml file that came with it")
-    voltage_kV = check_empad(path, allow_external=allow_external)
-    signals = _signals(path, "empad", lazy=True)
-    signals[0]["metadata"]["Acquisition_instrument"] = {"TEM": {"beam_energy": voltage_kV}}
-    return _scan(path, signals, scan_shape)
+    raw, stated, voltage_kV = check_empad(path, allow_external=allow_external)
+    (signal, *_) = _signals(path, "empad", lazy=True)
+    signal["metadata"]["Acquisition_instrument"] = {"TEM": {"beam_energy": voltage_kV}}
+    stated = stated or shape_in_name(raw)
+    n_patterns = raw.stat().st_size // EMPAD.stride_bytes
+    if stated is not None and stated[0] * stated[1] > n_patterns:
+        raise ScanFileError(f"{path}: names {stated[0]} x {stated[1]} patterns, but {raw.name} holds {n_patterns}")
+    signal["data"] = map_frames(raw, stated or (n_patterns,), EMPAD)
+    return _scan(path, [signal], scan_shape)
 
 
 def read_mib(

@@ -1,0 +1,83 @@
+"""Zarr stores: plain ones, and the ``.zspy`` of HyperSpy, read with zarr itself."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import zarr
+from zarr.storage import ZipStore
+
+from napari_polarmap.core.data import Calibration, Scan4D
+from napari_polarmap.io.choice import choose_place
+from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.frames import arranged
+from napari_polarmap.io.hdf5_calibration import hyperspy_calibration, own_calibration
+
+
+def read(
+    path: Path,
+    *,
+    scan_shape: tuple[int, int] | None = None,
+    dataset: str | None = None,
+    allow_external: bool = False,
+) -> Scan4D:
+    """Open the 4D array of a Zarr store, version 2 or 3, folder or zip file, lazily.
+
+    RosettaSciIO up to 0.15 opens ``.zspy`` with zarr 2 only.
+
+    Raises
+    ------
+    ScanFileError
+        If it is no store or holds no such array.
+    DatasetNeededError
+        If several arrays would do.
+    ScanShapeNeededError
+        If the array is a stack and `scan_shape` is not given.
+    """
+    del allow_external
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise ScanFileError(f"{path}: neither a folder nor a zip file; a Zarr store is one of these")
+    store: Any = ZipStore(path, mode="r") if path.is_file() else str(path)
+    try:
+        root = zarr.open(store, mode="r")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ScanFileError(f"{path}: not a readable Zarr store ({str(error) or type(error).__name__})") from None
+    close = store.close if path.is_file() else (lambda: None)
+    if isinstance(root, zarr.Array):
+        return Scan4D(
+            arranged(root, scan_shape, path, "the array"), _calibration(root, None), path.stem, path, None, close
+        )
+    arrays = dict(_arrays(root))
+    found = {place: tuple(array.shape) for place, array in arrays.items()}
+    place = f"/{dataset.strip('/')}" if dataset else choose_place(found, path, shape_given=scan_shape is not None)
+    if place not in arrays:
+        raise ScanFileError(f"{path}: there is no array {place} in this store; it holds {', '.join(found) or 'none'}")
+    group = root[place.rpartition("/")[0].strip("/")] if place.count("/") > 1 else root
+    data = arranged(arrays[place], scan_shape, path, f"array {place}")
+    return Scan4D(data, _calibration(arrays[place], group), path.stem, path, place, close)
+
+
+def _arrays(group: Any, place: str = "") -> list[tuple[str, Any]]:
+    """List the arrays of real numbers below a group, sorted by place."""
+    found: list[tuple[str, Any]] = []
+    for name, member in sorted(group.members()):
+        if isinstance(member, zarr.Group):
+            found += _arrays(member, f"{place}/{name}")
+        elif member.dtype.kind in "buif" and member.size:
+            found.append((f"{place}/{name}", member))
+    return found
+
+
+def _calibration(array: Any, group: Any) -> Calibration:
+    found: dict[str, Any] = {}
+    for reader, node in ((own_calibration, array), (hyperspy_calibration, group)):
+        try:
+            values = reader(node)
+        except (KeyError, ValueError, TypeError, AttributeError):
+            continue
+        for name, value in values.items():
+            if value is not None:
+                found.setdefault(name, value)
+    return Calibration(**found)
