@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from napari_polarmap.core.directions import VECTORS_YX
 from napari_polarmap.core.preprocessing import center_of_mass, resample_patterns
+from napari_polarmap.core.resampling import Resampler
 
 
 def disk_at(center: np.ndarray | tuple[float, float], radius: float, shape: tuple[int, int] = (128, 128)) -> np.ndarray:
@@ -109,3 +110,17 @@ def test_no_patterns_give_no_patterns():
 def test_what_does_not_fit_is_refused(patterns, centers, mrad_per_px, message):
     with pytest.raises(ValueError, match=message):
         resample_patterns(patterns, centers, mrad_per_px=mrad_per_px)
+
+
+@pytest.mark.parametrize(("mrad_per_px", "drift_px"), [(0.4, 0.0), (0.4, 5.0), (0.9, 5.0)])
+def test_the_part_of_the_detector_that_is_used_is_enough(mrad_per_px, drift_px):
+    rng = np.random.default_rng(4)
+    patterns = rng.poisson(3, (6, 150, 140)).astype(np.uint16)
+    centers = np.array([70.3, 61.8]) + drift_px * rng.uniform(-1, 1, (6, 2))
+    geometry = {"mrad_per_px": mrad_per_px, "size_px": 24, "grid_mrad": 1.05, "rotation_deg": 30.0, "flip": True}
+    resampler = Resampler((150, 140), centers, **geometry)
+    assert resampler.box is not None
+    part = np.ascontiguousarray(patterns[:, *resampler.box])
+    np.testing.assert_array_equal(resampler(part, centers), resample_patterns(patterns, centers, **geometry))
+    one_by_one = [resampler(part[i : i + 1], centers[i : i + 1])[0] for i in range(6)]
+    np.testing.assert_array_equal(one_by_one, resampler(part, centers))

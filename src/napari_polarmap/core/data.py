@@ -144,10 +144,10 @@ class Scan4D:
         """Size when unpacked."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
-    def read(self, rows: slice, columns: slice) -> NDArray[np.number]:
-        """Return the patterns of a block of scan positions, shape (rows, columns, det_y, det_x)."""
+    def read(self, rows: slice, columns: slice, box: Block | None = None) -> NDArray[np.number]:
+        """Return a block of patterns, shape (rows, columns, det_y, det_x), or only detector rows and columns `box`."""
         with self._reading:  # readers of files need not know threads
-            return np.asarray(self.data[rows, columns])
+            return np.asarray(self.data[rows, columns] if box is None else self.data[rows, columns, *box])
 
     def pattern(self, row: int, column: int) -> NDArray[np.number]:
         """Return one pattern, shape (det_y, det_x)."""

@@ -1,4 +1,8 @@
-"""Loops over patterns that read every count once; compiled when first used, then kept beside the package."""
+"""Loops over patterns that read every count once; compiled when first used, then kept beside the package.
+
+Everywhere here, negative and not finite readings count as 0, and blocks are C-contiguous and of any real type
+that numba knows (see `core.sums.plain`).
+"""
 
 from __future__ import annotations
 
@@ -26,12 +30,11 @@ def add_patterns(
     moments: NDArray[np.float64],
     total: NDArray[np.float64],
 ) -> None:
-    """Sum patterns and their moments in one pass; negative and not finite readings count as 0.
+    """Sum patterns and their moments in one pass.
 
     Parameters
     ----------
     block : ndarray, shape (rows, columns, det_y, det_x)
-        C-contiguous, of any real type that numba knows.
     columns : (int, int)
         First column of the block to use, and the one after the last.
     near, bright : ndarray of int64, shape (det_y, 2)
@@ -73,3 +76,61 @@ def add_patterns(
             moments[i, j, 2] = across
             moments[i, j, 3] = light
             moments[i, j, 4] = everything
+
+
+@numba.njit(nogil=True, cache=True)
+def weighted_sums(
+    patterns: NDArray[Any],
+    pointer: NDArray[np.int32],
+    pixels: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Fill `out`, shape (n, rows), with a sparse matrix (CSR: pointer, pixels, weights) times each of `patterns`."""
+    for i in range(patterns.shape[0]):
+        pattern = patterns[i].reshape(-1)
+        for row in range(out.shape[1]):
+            total = np.float32(0)
+            for k in range(pointer[row], pointer[row + 1]):
+                total += weights[k] * np.float32(_clean(pattern[pixels[k]]))
+            out[i, row] = total
+
+
+@numba.njit(nogil=True, cache=True)
+def shifted(pattern: NDArray[Any], shift: NDArray[np.float64], out: NDArray[np.float32]) -> None:
+    """Move what lies at ``p + shift`` in a pattern to p in `out`, bilinearly; 0 from outside."""
+    height, width = pattern.shape
+    low_y, low_x = int(np.floor(shift[0])), int(np.floor(shift[1]))
+    up, right = np.float32(shift[0] - low_y), np.float32(shift[1] - low_x)
+    rows = np.zeros(width + 1, np.float32)
+    for y in range(height):
+        rows[:] = 0
+        for step in range(2):
+            from_y = y + low_y + step
+            if 0 <= from_y < height:
+                weight = up if step else np.float32(1) - up
+                for x in range(max(0, -low_x), min(width + 1, width - low_x)):
+                    rows[x] += weight * np.float32(_clean(pattern[from_y, x + low_x]))
+        for x in range(width):
+            out[y, x] = rows[x] * (np.float32(1) - right) + rows[x + 1] * right
+
+
+@numba.njit(nogil=True, cache=True)
+def interpolated(pattern: NDArray[Any], points: NDArray[np.float64], out: NDArray[np.float32]) -> None:
+    """Fill `out` with a pattern between its pixels at `points`, shape (n, 2); 0 from outside."""
+    height, width = pattern.shape
+    for k in range(len(points)):
+        y, x = points[k]
+        low_y, low_x = int(np.floor(y)), int(np.floor(x))
+        up, right = np.float32(y - low_y), np.float32(x - low_x)
+        total = np.float32(0)
+        for step in range(2):
+            from_y = low_y + step
+            if 0 <= from_y < height:
+                here = np.float32(0)
+                if 0 <= low_x < width:
+                    here += np.float32(_clean(pattern[from_y, low_x])) * (np.float32(1) - right)
+                if 0 <= low_x + 1 < width:
+                    here += np.float32(_clean(pattern[from_y, low_x + 1])) * right
+                total += here * (up if step else np.float32(1) - up)
+        out[k] = total

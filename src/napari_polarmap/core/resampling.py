@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-_BLOCK_ELEMENTS = 2**22
+from napari_polarmap.core import kernels
+from napari_polarmap.core.sums import plain
 
 
 def resample_patterns(
@@ -51,26 +52,103 @@ def resample_patterns(
 
     Notes
     -----
-    Bilinear. Where a pixel of the grid spans more than 1.5 detector pixels, the mean of
-    as many samples as it spans in each direction, so that no detector pixel is left out.
-    Centres that differ are then brought together by a bilinear shift first.
+    Bilinear; negative and not finite readings count as 0. Where a pixel of the grid spans more
+    than 1.5 detector pixels, the mean of as many samples as it spans in each direction, so that
+    no detector pixel is left out. Centres that differ are then brought together by a bilinear
+    shift first.
     """
     patterns, centers = _checked(patterns, centers_px, mrad_per_px, grid_mrad, size_px)
-    ratio = grid_mrad / mrad_per_px
-    vectors = _detector_vectors_px(size_px, ratio, rotation_deg, flip)
-    if centers.ndim == 1 or len(centers) == 0 or np.ptp(centers, axis=0).max() < 1e-6:
-        center = centers if centers.ndim == 1 else centers[0] if len(centers) else np.zeros(2)
-        out = _apply(_sampling_matrix(center + vectors, patterns.shape[1:]), patterns)
-    elif vectors.shape[1] == 1:
-        out = _interpolate(patterns, centers, vectors[:, 0])
-    else:
-        middle = np.round(centers.mean(axis=0))
-        matrix = _sampling_matrix(middle + vectors, patterns.shape[1:])
-        out = np.empty((len(patterns), size_px**2), np.float32)
-        for part in _blocks(len(patterns), patterns[0].size):
-            out[part] = _apply(matrix, _shifted(patterns[part], centers[part] - middle))
-    out *= np.float32(ratio**2)
-    return out.reshape(-1, size_px, size_px)
+    resampler = Resampler(
+        (patterns.shape[1], patterns.shape[2]),
+        centers.reshape(-1, 2),
+        mrad_per_px=mrad_per_px,
+        size_px=size_px,
+        grid_mrad=grid_mrad,
+        rotation_deg=rotation_deg,
+        flip=flip,
+    )
+    return resampler(plain(patterns), np.broadcast_to(centers, (len(patterns), 2)))
+
+
+class Resampler:
+    """What `resample_patterns` does, prepared for all patterns of a scan, so that no answer depends on its neighbours.
+
+    Parameters
+    ----------
+    detector_shape : (int, int)
+    centers_px : ndarray, shape (n, 2)
+        Of all patterns that will come.
+    mrad_per_px, size_px, grid_mrad, rotation_deg, flip
+        As for `resample_patterns`.
+
+    Attributes
+    ----------
+    box : (slice, slice), optional
+        Detector rows and columns that are used; None for all.
+    """
+
+    def __init__(
+        self,
+        detector_shape: tuple[int, int],
+        centers_px: NDArray[np.float64],
+        *,
+        mrad_per_px: float,
+        size_px: int,
+        grid_mrad: float,
+        rotation_deg: float,
+        flip: bool,
+    ) -> None:
+        ratio = grid_mrad / mrad_per_px
+        self.size_px, self.scale = size_px, np.float32(ratio**2)
+        self.vectors = _detector_vectors_px(size_px, ratio, rotation_deg, flip)
+        limits = np.array([centers_px.min(axis=0), centers_px.max(axis=0)]) if len(centers_px) else np.zeros((2, 2))
+        fixed = bool(np.ptp(limits, axis=0).max() < 1e-6)
+        reach = self.vectors.reshape(-1, 2)
+        low = np.clip(np.floor(limits[0] + reach.min(axis=0)), 0, np.array(detector_shape) - 1).astype(int)
+        high = np.clip(np.floor(limits[1] + reach.max(axis=0)) + 2, low + 1, detector_shape).astype(int)
+        self.shape = int(high[0] - low[0]), int(high[1] - low[1])
+        part = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+        self.box = None if self.shape == detector_shape else part
+        self.corner = low.astype(np.float64)
+        self.middle: NDArray[np.float64] | None = None
+        self.matrix: sparse.csr_array | None = None
+        if fixed:
+            self.matrix = _sampling_matrix(limits[0] - self.corner + self.vectors, self.shape)
+        elif self.vectors.shape[1] > 1:
+            # The disk is brought to one place, then all is as if it had always been there.
+            self.middle = np.round(np.clip(centers_px.mean(axis=0), 0, detector_shape))
+            self.matrix = _sampling_matrix(self.middle - self.corner + self.vectors, self.shape)
+
+    def __call__(self, patterns: NDArray[np.number], centers_px: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return patterns on the grid, shape (n, size_px, size_px).
+
+        Parameters
+        ----------
+        patterns : ndarray, shape (n, height, width)
+            The whole detector, or the part of it in `box`; as `core.sums.plain` makes them.
+        centers_px : ndarray, shape (n, 2)
+            On the whole detector.
+        """
+        if self.box is not None and patterns.shape[1:] != self.shape:
+            patterns = np.ascontiguousarray(patterns[:, *self.box])
+        out = np.empty((len(patterns), self.size_px**2), np.float32)
+        if self.middle is not None:
+            patterns = self._brought_together(patterns, centers_px - self.middle)
+        if self.matrix is not None:
+            kernels.weighted_sums(patterns, self.matrix.indptr, self.matrix.indices, self.matrix.data, out)
+        else:
+            vectors = self.vectors[:, 0]
+            for pattern, center, target in zip(patterns, centers_px - self.corner, out, strict=True):
+                kernels.interpolated(pattern, center + vectors, target)
+        out *= self.scale
+        return out.reshape(-1, self.size_px, self.size_px)
+
+    def _brought_together(self, patterns: NDArray[np.number], shifts: NDArray[np.float64]) -> NDArray[np.float32]:
+        moved = np.empty(patterns.shape, np.float32)
+        reach = max(self.shape)
+        for pattern, shift, target in zip(patterns, np.clip(shifts, -reach, reach), moved, strict=True):
+            kernels.shifted(pattern, shift, target)
+        return moved
 
 
 def _checked(
@@ -119,53 +197,3 @@ def _sampling_matrix(points: NDArray[np.float64], shape: tuple[int, ...]) -> spa
             entries.append((weight[inside], row[inside], (y * width + x)[inside]))
     values, row_index, column = (np.concatenate(parts) for parts in zip(*entries, strict=True))
     return sparse.csr_array((values.astype(np.float32), (row_index, column)), shape=(rows, height * width))
-
-
-def _apply(matrix: sparse.csr_array, patterns: NDArray[np.number]) -> NDArray[np.float32]:
-    n = len(patterns)
-    out = np.empty((n, matrix.shape[0]), np.float32)
-    flat = patterns.reshape(n, matrix.shape[1])
-    for part in _blocks(n, flat.shape[1]):
-        out[part] = (matrix @ np.ascontiguousarray(flat[part].T, dtype=np.float32)).T
-    return out
-
-
-def _shifted(patterns: NDArray[np.number], shifts: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Move what lies at ``p + shift`` in each pattern to p, bilinearly; 0 from outside."""
-    height, width = patterns.shape[1:]
-    shifts = np.clip(shifts, -max(height, width), max(height, width))
-    low = np.floor(shifts).astype(np.int64)
-    up = (shifts - low).astype(np.float32)
-    reach = int(np.abs(low).max()) + 1
-    padded = np.zeros((height + 2 * reach, width + 2 * reach), np.float32)
-    out = np.empty(patterns.shape, np.float32)
-    for pattern, (y, x), (fy, fx), target in zip(patterns, low + reach, up, out, strict=True):
-        padded[reach:-reach, reach:-reach] = pattern
-        rows = padded[y : y + height] * (1 - fy) + padded[y + 1 : y + 1 + height] * fy
-        target[:] = rows[:, x : x + width] * (1 - fx) + rows[:, x + 1 : x + 1 + width] * fx
-    return out
-
-
-def _interpolate(
-    patterns: NDArray[np.number], centers: NDArray[np.float64], vectors: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Sample each pattern bilinearly at its centre plus `vectors`, shape (points, 2); return (n, points)."""
-    n, height, width = patterns.shape
-    out = np.empty((n, len(vectors)), np.float32)
-    for part in _blocks(n, max(len(vectors), height * width)):
-        padded = np.pad(patterns[part].astype(np.float32), ((0, 0), (1, 2), (1, 2)))
-        flat = padded.reshape(-1)
-        y = np.clip(centers[part, :1] + vectors[:, 0] + 1, 0, height + 1)
-        x = np.clip(centers[part, 1:] + vectors[:, 1] + 1, 0, width + 1)
-        low_y, low_x = y.astype(np.int32), x.astype(np.int32)
-        up, right = (y - low_y).astype(np.float32), (x - low_x).astype(np.float32)
-        index = (np.arange(len(padded))[:, None] * padded.shape[1] + low_y) * padded.shape[2] + low_x
-        top = flat[index] * (1 - right) + flat[index + 1] * right
-        index += padded.shape[2]
-        out[part] = top * (1 - up) + (flat[index] * (1 - right) + flat[index + 1] * right) * up
-    return out
-
-
-def _blocks(n: int, elements: int) -> list[slice]:
-    step = max(1, _BLOCK_ELEMENTS // max(elements, 1))
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]

@@ -9,25 +9,27 @@ from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Block, Scan4D
 from napari_polarmap.core.disk import Disk
+from napari_polarmap.core.kernels import add_patterns
 
 _TILES: Final = 4
 _TILES_BYTES: Final = 64 * 2**20
 _MIN_TILE: Final = 8
 
 
-def read_block(scan: Scan4D, rows: slice, columns: slice) -> tuple[NDArray[np.number], int]:
-    """Read a block of patterns; those that cannot be read are 0, and counted."""
+def read_block(scan: Scan4D, rows: slice, columns: slice, box: Block | None = None) -> tuple[NDArray[np.number], int]:
+    """Read as `Scan4D.read` does; patterns that cannot be read are 0, and counted."""
     try:
-        return scan.read(rows, columns), 0
+        return scan.read(rows, columns, box), 0
     except OSError:
         pass
+    part = box or (slice(None), slice(None))
     n_unreadable = 0
     row_numbers, column_numbers = range(*rows.indices(scan.shape[0])), range(*columns.indices(scan.shape[1]))
-    raw: NDArray[Any] = np.zeros((len(row_numbers), len(column_numbers), *scan.detector_shape), scan.dtype)
+    raw: NDArray[Any] = np.zeros((len(row_numbers), len(column_numbers), *scan.detector_shape), scan.dtype)[..., *part]
     for i, row in enumerate(row_numbers):
         for j, column in enumerate(column_numbers):
             try:
-                raw[i, j] = scan.pattern(row, column)
+                raw[i, j] = scan.pattern(row, column)[part]
             except OSError:
                 n_unreadable += 1
     return raw, n_unreadable
@@ -46,10 +48,8 @@ class PatternSums:
 
     def of(self, block: Block) -> tuple[NDArray[np.float64], list[tuple[tuple[int, int], Any]], int, int]:
         """Return moments, patterns summed in each tile, bad readings and unreadable patterns of a block."""
-        from napari_polarmap.core.kernels import add_patterns
-
         raw, n_unreadable = read_block(self.scan, *block)
-        patterns = _plain(raw)
+        patterns = plain(raw)
         moments = np.empty((*patterns.shape[:2], 5))
         found = []
         for i, j in np.ndindex(*self.tiles.shape[:2]):
@@ -73,7 +73,7 @@ class PatternSums:
         self.n_bad, self.n_unreadable = self.n_bad + part[2], self.n_unreadable + part[3]
 
 
-def _plain(raw: NDArray[Any]) -> NDArray[Any]:
+def plain(raw: NDArray[Any]) -> NDArray[Any]:
     """Return patterns contiguous and of a type that compiled loops know."""
     dtype = raw.dtype.newbyteorder("=")
     if dtype.kind == "b":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Scan4D
-from napari_polarmap.core.preprocessing import read_patterns, resample_patterns
+from napari_polarmap.core.resampling import Resampler, resample_patterns
+from napari_polarmap.core.sums import plain, read_block
 from napari_polarmap.models.registry import Classifier
 from napari_polarmap.models.template import TEMPLATE_FILE, TemplatePredictor, load_estimator
 from napari_polarmap.models.weights import read_info
@@ -31,6 +34,15 @@ class Frame:
         self.counted = scan.dtype.kind in "ui"
         """The patterns are counts, of electrons as far as known."""
         self.estimator = fitting_estimator(classifier)
+        info, calibration = classifier.info, scan.calibration
+        self._geometry: dict[str, Any] = {
+            "mrad_per_px": inspection.mrad_per_px,
+            "size_px": info.grid_px,
+            "grid_mrad": info.grid_mrad,
+            "rotation_deg": calibration.rotation_deg - calibration.crystal_angle_deg,
+            "flip": calibration.flip,
+        }
+        self._resampler = Resampler(scan.detector_shape, self.centers.reshape(-1, 2), **self._geometry)
         self._coverage = self._covered()
 
     def electrons(self, patterns: NDArray[np.float32], positions: float = 1.0) -> NDArray[np.float64] | None:
@@ -40,23 +52,11 @@ class Frame:
 
     def patterns(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Return the patterns of a block, crystal axes along the array axes, shape (n, grid, grid)."""
-        raw, _, _ = read_patterns(self.scan, rows, columns)
-        centers = self.centers[rows, columns].reshape(-1, 2)
-        grid = self._to_grid(raw.reshape(-1, *self.scan.detector_shape), centers)
-        covered: NDArray[np.float32] = grid * self._coverage
-        return covered
-
-    def _to_grid(self, patterns: NDArray[np.float32], centers: NDArray[np.float64]) -> NDArray[np.float32]:
-        info, calibration = self.classifier.info, self.scan.calibration
-        return resample_patterns(
-            patterns,
-            centers,
-            mrad_per_px=self.inspection.mrad_per_px,
-            size_px=info.grid_px,
-            grid_mrad=info.grid_mrad,
-            rotation_deg=calibration.rotation_deg - self.crystal_angle_deg,
-            flip=calibration.flip,
-        )
+        raw, _ = read_block(self.scan, rows, columns, self._resampler.box)
+        patterns = plain(raw).reshape(-1, *raw.shape[2:])
+        grid: NDArray[np.float32] = self._resampler(patterns, self.centers[rows, columns].reshape(-1, 2))
+        grid *= self._coverage
+        return grid
 
     def _covered(self) -> NDArray[np.float32]:
         """Where the detector sees both a pixel of the grid and the one opposite.
@@ -72,6 +72,6 @@ class Frame:
             seen[0] = (np.abs(y - center[0]) <= half) & (np.abs(x - center[1]) <= half)
         # Counts per solid angle are kept, so a whole pixel of the grid holds this many of the detector's.
         whole = (self.classifier.info.grid_mrad / self.inspection.mrad_per_px) ** 2
-        grid = self._to_grid(seen, center)[0] >= 0.99 * whole
+        grid = resample_patterns(seen, center, **self._geometry)[0] >= 0.99 * whole
         both: NDArray[np.bool_] = grid & grid[::-1, ::-1]
         return both.astype(np.float32)
