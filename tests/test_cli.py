@@ -18,6 +18,7 @@ from napari_polarmap.cli import build_parser, main
 from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import list_models
+from napari_polarmap.pipeline.training import TrainProgress
 from napari_polarmap.terminal import ProgressLine
 
 COMMANDS = ("demo", "info", "map", "information", "models", "simulate", "train", "calibrate", "evaluate", "export")
@@ -335,12 +336,13 @@ def test_training_reports_the_held_out_scores(run, tmp_path, monkeypatch):
         name = "mine"
         scores = {"accuracy_pooled": 0.9}  # noqa: RUF012
 
-    def train(config: Path, data: list[Path], out: Path, *, progress: Callable[..., None]) -> Info:
-        progress("fitting", 1, 2, {"loss": 0.5})
+    def train(config: Path, data: list[Path], out: Path, *, resume: bool, progress: Callable[..., None]) -> Info:
+        assert resume
+        progress(TrainProgress("fitting", 1, 2, {"loss": [0.5]}))
         return Info()
 
     monkeypatch.setattr("napari_polarmap.pipeline.training.train", train)
-    text = run("train", "c.toml", "--data", "a.h5", "b.h5", "--out", tmp_path / "m.safetensors")
+    text = run("train", "c.toml", "--data", "a.h5", "b.h5", "--out", tmp_path / "m.safetensors", "--resume")
     assert "accuracy pooled 0.9" in text
 
 

@@ -322,8 +322,11 @@ def run_train(args: Namespace) -> None:
             args.config,
             args.data,
             args.out,
-            progress=lambda stage, epoch, epochs, figures: line(
-                " ".join([stage, *(f"{name} {value:.3g}" for name, value in figures.items())]), epoch, epochs
+            resume=args.resume,
+            progress=lambda at: line(
+                " ".join([at.stage, *(f"{name} {values[-1]:.3g}" for name, values in at.history.items() if values)]),
+                at.done,
+                at.total,
             ),
         )
     say(f"wrote {args.out}: {info.name}")

@@ -13,7 +13,7 @@ from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.models.registry import load_classifier
 from napari_polarmap.models.weights import read_info
-from napari_polarmap.pipeline.training import train
+from napari_polarmap.pipeline.training import train, train_steps
 from napari_polarmap.pipeline.training_data import NONE, load_training_data
 
 CONFIG = """
@@ -145,3 +145,34 @@ def test_real_training_patterns_are_normalised_centred_and_of_both_families():
 def test_sets_of_two_materials_are_not_trained_on_together(tmp_path, data_file):
     with pytest.raises(ScanFileError, match=r"its material is .*NbO3, that of the first set not stated; sets of one"):
         load_training_data([data_file, SLICE])
+
+
+def test_a_network_is_trained_as_the_configuration_says(tmp_path):
+    """ResNet by regression, single patterns filtered and changed as published."""
+    config = tmp_path / "train.toml"
+    config.write_text(
+        CONFIG.format(network="resnet18").replace("epochs = 12", "epochs = 1")
+        + 'objective = "regression"\ncom_filter = 1\nbinning = 2\n[published]\nused = 1\n'
+    )
+    seen = []
+    info = train(config, [SLICE], tmp_path / "m.safetensors", progress=seen.append)
+    assert (info.network, info.objective) == ("resnet18", "regression")
+    assert {"averages over the cell", "single patterns", "calibrating"} <= {at.stage for at in seen}
+    assert len(info.options["history"]["single"]["validation_loss"]) == 1
+    assert info.options["architecture"]["single"]["channels"] == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.safetensors", "train.toml"]
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path, data_file):
+    config = tmp_path / "train.toml"
+    config.write_text(CONFIG.format(network="cnn") + 'patterns = "pooled"')
+    out = tmp_path / "m.safetensors"
+    for at in train_steps(config, [data_file], out):
+        if len(at.history.get("loss", [])) == 5:
+            break
+    assert (tmp_path / ".m.safetensors.pooled.training").exists()
+    assert not out.exists()
+    done = [at.done for at in train_steps(config, [data_file], out, resume=True) if at.stage.startswith("averages")]
+    assert done[0] > 5 * 2
+    assert out.exists()
+    assert not (tmp_path / ".m.safetensors.pooled.training").exists()

@@ -24,3 +24,9 @@ def even_and_odd(patterns: torch.Tensor) -> torch.Tensor:
     scaled = torch.where(mean > 0, patterns / mean.clamp_min(1e-30), torch.zeros_like(patterns))
     turned = scaled.flip((1, 2))
     return torch.stack([EVEN_SCALE * (scaled + turned) / 2, ODD_SCALE * (scaled - turned) / 2], dim=1)
+
+
+def least_to_most(patterns: torch.Tensor) -> torch.Tensor:
+    """Return patterns scaled from 0 (least) to 1 (greatest intensity), shape (n, 1, edge, edge)."""
+    low, high = patterns.amin(dim=(1, 2), keepdim=True), patterns.amax(dim=(1, 2), keepdim=True)
+    return ((patterns - low) / (high - low).clamp_min(1e-30))[:, None]

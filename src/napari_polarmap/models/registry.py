@@ -17,7 +17,12 @@ from napari_polarmap.models.familiarity import Familiarity, electrons_seen
 from napari_polarmap.models.weights import ModelFileError, ModelInfo, read_arrays, read_familiarity, read_info
 
 MODELS: Final[dict[str, str]] = {
-    "cnn": "napari_polarmap.models.cnn:build",
+    "cnn": "napari_polarmap.models.network:build",
+    "published_cnn": "napari_polarmap.models.network:build",
+    "resnet18": "napari_polarmap.models.network:build",
+    "resnet50": "napari_polarmap.models.network:build",
+    "vgg11": "napari_polarmap.models.network:build",
+    "vgg16": "napari_polarmap.models.network:build",
     "pca_knn": "napari_polarmap.models.pca_knn:build",
     "template": "napari_polarmap.models.template:build",
 }

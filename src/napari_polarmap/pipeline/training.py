@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -10,70 +11,96 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
-from napari_polarmap.core.config import ConfigError, Uniform, choice, load_table, number, whole
+from napari_polarmap.core.config import ConfigError, Uniform, load_table
 from napari_polarmap.core.symmetry import OPERATIONS
 from napari_polarmap.models import pca_knn
-from napari_polarmap.models.cnn import N_OUTPUTS, PolarizationCNN
+from napari_polarmap.models.network import DirectionNetwork, stored
 from napari_polarmap.models.registry import Classifier, build_predictor
 from napari_polarmap.models.weights import ModelInfo
-from napari_polarmap.pipeline.augmentation import Augmentation, augment, to_grid
+from napari_polarmap.pipeline.augmentation import Augmentation, to_grid
 from napari_polarmap.pipeline.calibrating import calibrate, save_calibrated, training_set_name
+from napari_polarmap.pipeline.fitting import History, fit
 from napari_polarmap.pipeline.held_out import held_out_scores
+from napari_polarmap.pipeline.specimen_source import SpecimenSource, draw_samples
 from napari_polarmap.pipeline.template_training import TemplateOptions, fit_templates
+from napari_polarmap.pipeline.train_config import TrainConfig
 from napari_polarmap.pipeline.training_data import TrainingData, load_training_data, turn_labels
 
-ReportEpoch = Callable[[str, int, int, dict[str, float]], None]
 GRID_PX: Final = 64
 GRID_MRAD: Final = 1.05
 _SINGLE_DOSE: Final = Uniform(2.5, 5.0)
-_NUISANCE_WEIGHT: Final = 0.3
+STAGES: Final = {True: "averages over the cell", False: "single patterns"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """The TOML file of ``polarmap train``."""
+@dataclass(frozen=True)
+class TrainProgress:
+    """How far a training run has come.
 
-    name: str = "my-model"
-    title: str = ""
-    network: str = choice("cnn", "cnn", "pca_knn", "template")
-    licence: str = "GPL-3.0-or-later"
-    description: str = ""
-    seed: int = whole(0, 0, 2**31)
-    epochs: int = whole(40, 1, 10_000)
-    single_epochs: int = whole(8, 1, 10_000)
-    batch: int = whole(64, 2, 4096)
-    learning_rate: Uniform = number(2e-3, 1e-6, 1.0)
-    weight_decay: Uniform = number(1e-3, 0.0, 1.0)
-    label_smoothing: Uniform = number(0.02, 0.0, 0.5)
-    singles: int = whole(4, 1, 64)
-    components: int = whole(150, 2, 2000)
-    neighbours: int = whole(15, 1, 100)
-    discriminant: bool = True
-    recommended: int = whole(0, 0, 1)
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    Attributes
+    ----------
+    stage : str
+    done, total : int
+        Steps.
+    history : dict of str to list of float
+        Losses of the epochs that are complete, for networks.
+    """
+
+    stage: str
+    done: int
+    total: int
+    history: History = field(default_factory=dict)
 
 
-def _silent(_stage: str, _epoch: int, _epochs: int, _figures: dict[str, float]) -> None:
+ReportProgress = Callable[[TrainProgress], None]
+Arrays = dict[str, NDArray[Any]]
+Steps = Generator[TrainProgress, None, tuple[Arrays, dict[str, Any]]]
+
+
+def _silent(_progress: TrainProgress) -> None:
     """Report nothing."""
 
 
 def train(
-    config_path: str | Path, data_paths: list[Path], out: str | Path, *, progress: ReportEpoch = _silent
+    config: str | Path | TrainConfig,
+    data_paths: list[Path],
+    out: str | Path,
+    *,
+    resume: bool = False,
+    progress: ReportProgress = _silent,
 ) -> ModelInfo:
+    """Train one classifier and write its file; see `train_steps`."""
+    steps = train_steps(config, data_paths, out, resume=resume)
+    while True:
+        try:
+            progress(next(steps))
+        except StopIteration as done:
+            info: ModelInfo = done.value
+            return info
+
+
+def train_steps(
+    config: str | Path | TrainConfig, data_paths: list[Path], out: str | Path, *, resume: bool = False
+) -> Generator[TrainProgress, None, ModelInfo]:
     """Train one classifier, for single patterns and for averages over the cell, and write its file.
+
+    The state of a network is kept after every epoch in ``.OUT.pooled.training`` and
+    ``.OUT.single.training`` beside `out`, and removed when the model is whole.
 
     Parameters
     ----------
-    config_path : path
-        TOML file, see `TrainConfig`.
+    config : path or TrainConfig
+        A path is that of a TOML file.
     data_paths : list of path
         Training sets made by ``polarmap simulate``.
     out : path
         Model file, ``.safetensors``.
-    progress : callable
-        Called with the stage, epochs done, epochs in all and figures of the epoch.
+    resume : bool
+        Go on with a run of the same configuration and data that was stopped or killed.
+
+    Yields
+    ------
+    TrainProgress
 
     Returns
     -------
@@ -85,24 +112,36 @@ def train(
     ConfigError
         If the configuration cannot be used.
     """
-    config, out = load_table(TrainConfig, config_path), Path(out)
+    if not isinstance(config, TrainConfig):
+        config = load_table(TrainConfig, config)
+    out = Path(out)
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: a model file ends in .safetensors")
     if not out.parent.is_dir():
         raise ConfigError(f"{out.parent}: no such folder to write {out.name} into")
+    yield TrainProgress("reading the training set", 0, 1)
     data = load_training_data([Path(path) for path in data_paths], singles=config.singles, seed=config.seed)
     if data.pooled.shape[1:] != (GRID_PX, GRID_PX):
         raise ConfigError(f"training patterns are {data.pooled.shape[1:]} px; {GRID_PX} x {GRID_PX} fits")
     rows = data.split(config.seed)
-    arrays, options = _FITS[config.network](config, data, rows, progress)
+    kept = {pooled: out.with_name(f".{out.name}.{_NAMES[pooled]}.training") for pooled in (True, False)}
+    if config.network in _OTHERS:
+        arrays, options = yield from _OTHERS[config.network](config, data, rows)
+    else:
+        arrays, options = yield from _fit_network(config, data, rows, kept, resume)
     raw = Classifier(_describe(config, data, options), build_predictor(config.network, arrays, options))
-
-    def report(stage: str, done: int, total: int) -> None:
-        progress(f"calibrating, {stage}", done, total, {})
-
-    classifier = calibrate(raw, data, rows, seed=config.seed, report=report)
+    yield TrainProgress("calibrating", 0, 1)
+    classifier = calibrate(raw, data, rows, seed=config.seed)
+    yield TrainProgress("scoring on held-out specimens", 0, 1)
     scores = held_out_scores(classifier, data, rows["test"])
-    return save_calibrated(out, replace(classifier, info=replace(classifier.info, scores=scores)), arrays)
+    info = save_calibrated(out, replace(classifier, info=replace(classifier.info, scores=scores)), arrays)
+    for path in kept.values():
+        path.unlink(missing_ok=True)
+    yield TrainProgress("done", 1, 1)
+    return info
+
+
+_NAMES: Final = {True: "pooled", False: "single"}
 
 
 def _describe(config: TrainConfig, data: TrainingData, options: dict[str, Any]) -> ModelInfo:
@@ -113,6 +152,7 @@ def _describe(config: TrainConfig, data: TrainingData, options: dict[str, Any]) 
         name=config.name,
         title=config.title or config.name,
         network=config.network,
+        objective=config.objective if config.network not in _OTHERS else "classification",
         material=data.sources[0]["material"],
         zone_axis=data.sources[0]["zone_axis"],
         voltage_kV=data.sources[0]["voltage_kV"],
@@ -130,111 +170,60 @@ def _describe(config: TrainConfig, data: TrainingData, options: dict[str, Any]) 
     )
 
 
-@dataclass(frozen=True)
-class _Samples:
-    """Patterns to train on with what is known of each."""
-
-    patterns: NDArray[np.floating]
-    row: NDArray[np.int64]
+def _single_dose(options: Augmentation, *, pooled: bool) -> Augmentation:
+    return options if pooled else replace(options, log10_dose=_SINGLE_DOSE)
 
 
-def _samples(data: TrainingData, rows: NDArray[np.int64], *, pooled: bool) -> _Samples:
-    if pooled:
-        return _Samples(data.pooled[rows], rows)
-    k = data.singles.shape[1]
-    return _Samples(data.singles[rows].reshape(-1, *data.singles.shape[2:]), np.repeat(rows, k))
-
-
-def _options(config: TrainConfig, *, pooled: bool) -> Augmentation:
-    if pooled:
-        return config.augmentation
-    values = {name: getattr(config.augmentation, name) for name in Augmentation.__dataclass_fields__}
-    return Augmentation(**{**values, "log10_dose": _SINGLE_DOSE})
-
-
-def _fit_cnn(
-    config: TrainConfig, data: TrainingData, rows: dict[str, NDArray[np.int64]], progress: ReportEpoch
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    for pooled, name in ((True, "pooled"), (False, "single")):
-        network = _train_network(config, data, rows, progress, pooled=pooled)
-        for key, value in network.state_dict().items():
-            array = value.numpy()
-            halved = array.dtype == np.float32 and array.ndim > 1
-            arrays[f"{name}.{key}"] = array.astype(np.float16) if halved else array
-    return arrays, {"architecture": {}}
-
-
-def _train_network(
+def _fit_network(
     config: TrainConfig,
     data: TrainingData,
     rows: dict[str, NDArray[np.int64]],
-    progress: ReportEpoch,
-    *,
-    pooled: bool,
-) -> PolarizationCNN:
-    torch.manual_seed(config.seed)
-    rng = np.random.default_rng(config.seed)
-    options = _options(config, pooled=pooled)
-    samples = _samples(data, rows["train"], pooled=pooled)
-    epochs = config.epochs if pooled else config.single_epochs
-    stage = "averages over the cell" if pooled else "single patterns"
-    network = PolarizationCNN()
-    steps = len(samples.row) // config.batch
-    if steps == 0:
-        raise ConfigError(f"batch = {config.batch} is more than the {len(samples.row)} training patterns")
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate.low, weight_decay=config.weight_decay.low
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate.low, total_steps=epochs * steps)
-    for epoch in range(epochs):
-        network.train()
-        order, total = rng.permutation(len(samples.row)), 0.0
-        for step in range(steps):
-            chosen = order[step * config.batch : (step + 1) * config.batch]
-            patterns, label, nuisance = _batch(samples, chosen, data, options, rng)
-            out = network(patterns)
-            loss = functional.cross_entropy(out[:, :N_OUTPUTS], label, label_smoothing=config.label_smoothing.low)
-            loss = loss + _NUISANCE_WEIGHT * functional.mse_loss(out[:, N_OUTPUTS:], nuisance)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        progress(stage, epoch + 1, epochs, {"loss": total / steps})
-    return network.eval()
+    kept: dict[bool, Path],
+    resume: bool,
+) -> Steps:
+    arrays: Arrays = {}
+    options: dict[str, Any] = {"architecture": {}, "history": {}}
+    sources = [(source["file"], source["config_sha256"]) for source in data.sources]
+    key = hashlib.sha256(repr((config, sources)).encode()).hexdigest()
+    for pooled in config.kinds:
+        name = _NAMES[pooled]
+        samples = {
+            part: draw_samples(data, rows[part], pooled=pooled, filtered=bool(config.com_filter) and part == "train")
+            for part in ("train", "validation")
+        }
+        source = SpecimenSource(
+            data,
+            samples["train"],
+            samples["validation"],
+            _single_dose(config.augmentation, pooled=pooled),
+            config.published,
+            config.batch,
+            GRID_MRAD,
+        )
+        architecture = config.architecture(pooled=pooled)
+        torch.manual_seed(config.seed)
+        network = DirectionNetwork(**architecture)
+        steps = fit(
+            network, source, config.fit_options(pooled=pooled), checkpoint=kept[pooled], key=key + name, resume=resume
+        )
+        while True:
+            try:
+                at = next(steps)
+            except StopIteration as done:
+                history = done.value
+                break
+            yield TrainProgress(STAGES[pooled], at.done, at.total, at.history)
+        arrays |= stored(network, name)
+        options["architecture"][name] = architecture
+        options["history"][name] = history
+    return arrays, options
 
 
-def _batch(
-    samples: _Samples, chosen: NDArray[np.int64], data: TrainingData, options: Augmentation, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    row = samples.row[chosen]
-    patterns = augment(
-        samples.patterns[chosen],
-        data.mrad_per_px[row],
-        options,
-        grid_mrad=GRID_MRAD,
-        intensity_scale=data.intensity_scale,
-        rng=rng,
-    ).numpy()
-    label, tilt = data.label[row].copy(), data.tilt_mrad[row].copy()
-    which = np.where(rng.random(len(row)) < options.symmetry.low, rng.integers(len(OPERATIONS), size=len(row)), 0)
-    for index, operation in enumerate(OPERATIONS):
-        turned = np.flatnonzero(which == index)
-        patterns[turned] = operation.images(patterns[turned])
-        label[turned] = turn_labels(operation, label[turned])
-        tilt[turned] = operation.vectors(tilt[turned])
-    nuisance = np.column_stack([tilt / 2, np.log(data.thickness_nm[row] / 25)])
-    return torch.from_numpy(patterns), torch.from_numpy(label), torch.from_numpy(nuisance).float()
-
-
-def _fit_knn(
-    config: TrainConfig, data: TrainingData, rows: dict[str, NDArray[np.int64]], progress: ReportEpoch
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
+def _fit_knn(config: TrainConfig, data: TrainingData, rows: dict[str, NDArray[np.int64]]) -> Steps:
+    arrays: Arrays = {}
     rng = np.random.default_rng(config.seed)
     for step, (pooled, name) in enumerate(((True, "pooled"), (False, "single"))):
-        samples = _samples(data, rows["train"], pooled=pooled)
+        samples = draw_samples(data, rows["train"], pooled=pooled, filtered=bool(config.com_filter))
         grid = to_grid(samples.patterns, data.mrad_per_px[samples.row], grid_mrad=GRID_MRAD).numpy()
         label = data.label[samples.row]
         if pooled:
@@ -254,17 +243,15 @@ def _fit_knn(
             discriminant=config.discriminant,
         )
         arrays |= {f"{name}.{key}": value for key, value in table.items()}
-        progress("principal components", step + 1, 2, {})
+        yield TrainProgress("principal components", step + 1, 2)
     return arrays, {"neighbours": config.neighbours}
 
 
-def _fit_template(
-    config: TrainConfig, data: TrainingData, rows: dict[str, NDArray[np.int64]], progress: ReportEpoch
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def _fit_template(config: TrainConfig, data: TrainingData, rows: dict[str, NDArray[np.int64]]) -> Steps:
     options = TemplateOptions()
     arrays = fit_templates(data, rows["train"], config.augmentation, options, grid_mrad=GRID_MRAD, seed=config.seed)
-    progress("templates", 1, 1, {})
+    yield TrainProgress("templates", 1, 1)
     return arrays, {}
 
 
-_FITS: Final = {"cnn": _fit_cnn, "pca_knn": _fit_knn, "template": _fit_template}
+_OTHERS: Final = {"pca_knn": _fit_knn, "template": _fit_template}
