@@ -104,8 +104,9 @@ class Resampler:
         limits = np.array([centers_px.min(axis=0), centers_px.max(axis=0)]) if len(centers_px) else np.zeros((2, 2))
         fixed = bool(np.ptp(limits, axis=0).max() < 1e-6)
         reach = self.vectors.reshape(-1, 2)
-        low = np.clip(np.floor(limits[0] + reach.min(axis=0)), 0, np.array(detector_shape) - 1).astype(int)
-        high = np.clip(np.floor(limits[1] + reach.max(axis=0)) + 2, low + 1, detector_shape).astype(int)
+        margin = 0 if fixed else 1
+        low = np.clip(np.floor(limits[0] + reach.min(axis=0)) - margin, 0, np.array(detector_shape) - 1).astype(int)
+        high = np.clip(np.floor(limits[1] + reach.max(axis=0)) + 2 + margin, low + 1, detector_shape).astype(int)
         self.shape = int(high[0] - low[0]), int(high[1] - low[1])
         part = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
         self.box = None if self.shape == detector_shape else part
