@@ -14,10 +14,11 @@ from napari_polarmap.core.lattice import Lattice, lattice_from_step, square_vect
 from napari_polarmap.core.pooling import centre_axes
 from napari_polarmap.models.registry import Prediction
 from napari_polarmap.pipeline import evidence
-from napari_polarmap.pipeline.evidence import classify, tiles
+from napari_polarmap.pipeline.evidence import classify
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.mapping import Inspection
 from napari_polarmap.pipeline.parameters import MapParams
+from napari_polarmap.pipeline.tiling import tiles
 from napari_polarmap.pipeline.windows import plan_windows
 
 FOUND = Lattice(vectors_px=np.reshape(square_vectors(10.0), (2, 2)))
