@@ -18,7 +18,7 @@ from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.simulation.config import SimulationConfig
 from napari_polarmap.simulation.detector import Recorder, draw_camera
 from napari_polarmap.simulation.multislice import sampling_mrad
-from napari_polarmap.simulation.scene import BLOCK_PX, BOX_CELLS, Scene, block_slices, build_scene
+from napari_polarmap.simulation.scene import BLOCK_PX, Scene, block_slices, build_scene
 from napari_polarmap.simulation.specimens import INTENSITY_SCALE
 
 MANIFEST_FORMAT = "napari-polarmap simulation"
@@ -65,7 +65,7 @@ def join_scan(config: SimulationConfig, source: dict[str, str], pieces: list[Pat
     scene = build_scene(config)
     rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(2,)))
     camera = draw_camera(config, rng)
-    sampling = sampling_mrad(BOX_CELLS * scene.lattice_A, scene.microscope)
+    sampling = sampling_mrad(scene.box_A, scene.microscope)
     recorder = Recorder(camera, mrad_per_px=sampling, step_A=scene.step_A, rng=rng)
     signed = _Signed(_recorded(config, pieces, recorder))
     write_scan(
@@ -144,6 +144,7 @@ def _manifest(config: SimulationConfig, source: dict[str, str], data: _Signed) -
         "seed": config.seed,
         **source,
         "config_sha256": _digest(config),
+        "crystal": config.crystal.facts,
         "cif": config.crystal.cif,
         "cif_sha256": config.crystal.cif_sha256,
         "data": {"shape": data.shape, "dtype": data.dtype, "sha256": data.sha256},

@@ -1,4 +1,4 @@
-"""Crystals from CIF files: perovskites with one formula unit in the primitive cell.
+"""Perovskites from CIF files: one formula unit in the primitive cell, built cubic.
 
 The polar structure is compared with the centrosymmetric parent whose A site it shares:
 what each atom is away from there is its displacement. P4mm, Amm2 and R3m give P along
@@ -7,9 +7,6 @@ what each atom is away from there is its displacement. P4mm, Amm2 and R3m give P
 
 from __future__ import annotations
 
-import hashlib
-import io
-import warnings
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.config import ConfigError
-from napari_polarmap.simulation.crystal import A_SITE, ANION_SITES, B_SITE, POLAR_AXES, Crystal, Site, atomic_number
+from napari_polarmap.simulation.cif_file import CifFile, Kind, read_cif
+from napari_polarmap.simulation.crystal import A_SITE, ANION_SITES, B_SITE, POLAR_AXES, Crystal, Site
 
-_MAX_BYTES: Final = 2**20
 _MAX_ATOMS: Final = 80
 _TOLERANCE_A: Final = 0.02
 _LATTICE_A: Final = (3.0, 8.0)
@@ -50,20 +47,13 @@ def read_crystal(path: str | Path) -> Crystal:
     ConfigError
         Naming the file and what fits.
     """
-    path = Path(path)
+    file = read_cif(path)
     try:
-        text = path.read_bytes().decode("utf-8", errors="replace") if path.stat().st_size <= _MAX_BYTES else ""
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    if not text:
-        raise ConfigError(f"{path}: empty, or larger than 1 MB; a CIF file of one structure fits")
-    try:
-        block, atoms = _parse(text)
-        cell, fractional, kinds = _primitive(atoms)
+        if not 5 <= len(file.kinds) <= _MAX_ATOMS:
+            raise ConfigError(f"its cell holds {len(file.kinds)} sites; a perovskite of 5 to {_MAX_ATOMS} fits")
+        cell, fractional, kinds = _primitive(file)
         places = _assign(fractional, kinds, cell)
-        sites, polar_axis = _displace(fractional, kinds, cell, places, _thermal(block))
+        sites, polar_axis = _displace(fractional, kinds, cell, places, file.rms_A)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return Crystal(
@@ -72,60 +62,21 @@ def read_crystal(path: str | Path) -> Crystal:
         polar_axis=polar_axis,
         sites=sites,
         layers=2 * max(1, round(float(np.linalg.norm(cell, axis=1).mean()) / 4.5)),
-        cif=text,
-        cif_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        cif=file.text,
+        cif_sha256=file.sha256,
     )
 
 
-def _parse(text: str) -> tuple[Any, Any]:
-    """Return the CIF block and its atoms."""
-    from ase.io.cif import parse_cif
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            parsed: list[Any] = list(parse_cif(io.StringIO(text)))
-            blocks = [block for block in parsed if block.has_structure()]
-            atoms = blocks[0].get_atoms() if len(blocks) == 1 else None
-    except Exception as error:  # noqa: BLE001 -- the parser raises whatever it stumbles over
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"not a CIF file that ASE reads ({reason[:120]})") from None
-    if atoms is None:
-        raise ConfigError(f"holds {len(blocks)} structures; one fits")
-    if not 5 <= len(atoms) <= _MAX_ATOMS:
-        raise ConfigError(f"its cell holds {len(atoms)} sites; a perovskite of 5 to {_MAX_ATOMS} fits")
-    return blocks[0], atoms
-
-
-def _occupation(atoms: Any) -> list[tuple[tuple[int, float], ...]]:
-    """Return who sits on each site, and how often."""
-    shares = atoms.info.get("occupancy")
-    if not shares:
-        return [((int(number), 1.0),) for number in atoms.numbers]
-    kinds = atoms.arrays["spacegroup_kinds"]
-    table = {key: {atomic_number(symbol): float(share) for symbol, share in who.items()} for key, who in shares.items()}
-    return [tuple(sorted(table[str(kind)].items())) for kind in kinds]
-
-
-def _primitive(atoms: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], list[tuple[tuple[int, float], ...]]]:
+def _primitive(file: CifFile) -> tuple[NDArray[np.float64], NDArray[np.float64], list[Kind]]:
     """Return the three shortest lattice vectors, and the sites of the cell they span."""
-    kinds = _occupation(atoms)
-    inverse = np.linalg.inv(atoms.cell.array)
-    positions = atoms.positions
-    candidates = positions - positions[0]
-    corners = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ atoms.cell.array
-
-    def maps_onto_itself(shift: NDArray[np.float64]) -> bool:
-        apart = (positions[:, None] + shift - positions[None]) @ inverse
-        gap = np.linalg.norm((apart - np.round(apart)) @ atoms.cell.array, axis=2)
-        nearest = gap.argmin(axis=1)
-        return bool(gap.min(axis=1).max() < _TOLERANCE_A and all(kinds[i] == kinds[j] for i, j in enumerate(nearest)))
-
-    shifts = [shift for shift in candidates if maps_onto_itself(shift)]
-    vectors = (np.array(shifts)[:, None] + corners[None]).reshape(-1, 3)
+    kinds = file.kinds
+    positions = file.fractional @ file.cell_A
+    corners = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ file.cell_A
+    shifts = file.translations() @ file.cell_A
+    vectors = (shifts[:, None] + corners[None]).reshape(-1, 3)
     vectors = vectors[np.linalg.norm(vectors, axis=1) > _TOLERANCE_A]
     vectors = vectors[np.argsort(np.round(np.linalg.norm(vectors, axis=1), 3), kind="stable")][:40]
-    volume = abs(np.linalg.det(atoms.cell.array)) / len(shifts)
+    volume = abs(np.linalg.det(file.cell_A)) / len(shifts)
     found = (np.array(three) for three in combinations(vectors, 3))
     cell = next((three for three in found if abs(abs(np.linalg.det(three)) / volume - 1) < 0.01), None)
     if cell is None:
@@ -158,7 +109,7 @@ def _upright(cell: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _assign(
-    fractional: NDArray[np.float64], kinds: list[tuple[tuple[int, float], ...]], cell: NDArray[np.float64]
+    fractional: NDArray[np.float64], kinds: list[Kind], cell: NDArray[np.float64]
 ) -> tuple[int, int, tuple[int, int, int]]:
     """Return which sites are A, B and the anions by the axis of their bond to B."""
     if len(fractional) != 5:
@@ -188,7 +139,7 @@ def _assign(
 
 def _displace(
     fractional: NDArray[np.float64],
-    kinds: list[tuple[tuple[int, float], ...]],
+    kinds: list[Kind],
     cell: NDArray[np.float64],
     places: tuple[int, int, tuple[int, int, int]],
     thermal: dict[int, float],
@@ -250,21 +201,6 @@ def _anion_shifts(away: NDArray[np.float64], unit: NDArray[np.float64], axis: st
     # What a family has no anion for is never used; keep it near its neighbour.
     side = next(value for value in (mean[0], mean[2]) if value is not None)
     return tuple(round(side if value is None else value, 4) for value in mean)  # type: ignore[return-value]
-
-
-def _thermal(block: Any) -> dict[int, float]:
-    """Return the root-mean-square displacement per axis of each element that the file states one for."""
-    from ase.data import atomic_numbers
-
-    found: dict[int, list[float]] = {}
-    symbols = block.get("_atom_site_type_symbol") or block.get("_atom_site_label") or []
-    for key, factor in (("_atom_site_u_iso_or_equiv", 1.0), ("_atom_site_b_iso_or_equiv", 1 / (8 * np.pi**2))):
-        for symbol, value in zip(symbols, block.get(key) or [], strict=False):
-            name = "".join(c for c in str(symbol) if c.isalpha()).capitalize()
-            number = atomic_numbers.get(name) or atomic_numbers.get(name[:1])
-            if number and isinstance(value, (int, float)) and value > 0:
-                found.setdefault(int(number), []).append(factor * value)
-    return {number: round(float(np.sqrt(np.mean(values))), 4) for number, values in found.items()}
 
 
 def _formula(sites: tuple[Site, ...]) -> str:

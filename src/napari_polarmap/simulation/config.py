@@ -19,10 +19,13 @@ from napari_polarmap.simulation.defects import DEFECTS
 SCENE_BOX_CELLS: Final = 6
 """Edge of the window of specimen around a block of a scan, in unit cells."""
 
+CELL_STRAIN: Final = 0.05
+"""Most that a cell may be strained to have right angles."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpecimenTable:
-    """What the specimens are made of: the built-in niobate, or the perovskite of a CIF file.
+    """What the specimens are made of: the built-in niobate, or the crystal of a CIF file.
 
     `cif` is a path relative to the configuration. `polar_axis` and the displacements are
     those of the CIF unless given; `rms_A`, `shift_A`, `bond_shift_A`, `angled_shift_A`
@@ -44,6 +47,30 @@ class SpecimenTable:
     lattice_A: Uniform = number(3.98, 3.0, 8.0)
     sodium_fraction: Uniform = number(0.5, 0.0, 1.0)
     cells: int = whole(6, 1, 16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellTable:
+    """How the cell of a CIF of any structure is seen; without `zone_axis` the CIF must be a perovskite.
+
+    `zone_axis` (the beam) and `edge_axis` (an edge of the cell across it; the smallest cell
+    when not given) are lattice directions of the file, such as ``"1 0 0"``. `parent` is the CIF
+    of the structure without polarization in the same cell; without it the nearest one with
+    a centre of inversion is taken. `polar_direction` is what `specimen.shift_A` moves the
+    atoms of a file without polarization along. `charge`, by the symbol of an element, tells
+    cations from anions. `scale` multiplies all edges. `strain` may be spent on right angles;
+    `misfit` is the gap that may stay open in a box of an edge in the range `box_A`.
+    """
+
+    zone_axis: str = ""
+    edge_axis: str = ""
+    parent: str = ""
+    polar_direction: str = ""
+    charge: dict[str, Uniform] = by_name(-8.0, 8.0)
+    scale: Uniform = number(1.0, 0.9, 1.1)
+    strain: Uniform = number(0.01, 0.0, CELL_STRAIN)
+    misfit: Uniform = number(0.08, 0.0, 0.2)
+    box_A: Uniform = number((22.0, 36.0), 5.0, 100.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +185,7 @@ class SimulationConfig:
     kind: str = choice("specimens", "specimens", "scan")
     seed: int = whole(0, 0, 2**31)
     specimen: SpecimenTable = field(default_factory=SpecimenTable)
+    cell: CellTable = field(default_factory=CellTable)
     thickness: ThicknessTable = field(default_factory=ThicknessTable)
     microscope: MicroscopeTable = field(default_factory=MicroscopeTable)
     multislice: MultisliceTable = field(default_factory=MultisliceTable)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +103,10 @@ class Crystal:
         ``100``, ``110`` or ``111``.
     sites : tuple of Site
         A, B and the three anions.
+    edges : tuple of 3 floats
+        Edges of the cell ``(row, column, depth)`` in lattice parameters.
     layers : int
-        Slices through the depth of a cell; even, so that no atom lies between two.
+        Slices through the depth of a cell; for perovskites even, so that no atom lies between two.
     directions : str
         ``axis``, ``diagonal`` or ``all``: classes that specimens are made of.
     cif : str
@@ -116,6 +118,7 @@ class Crystal:
     lattice_A: float
     polar_axis: str
     sites: tuple[Site, ...]
+    edges: tuple[float, float, float] = (1.0, 1.0, 1.0)
     layers: int = 2
     directions: str = "all"
     cif: str = ""
@@ -132,6 +135,24 @@ class Crystal:
         seen = {"100": (Direction.RM,), "110": (Direction.RM, Direction.RU), "111": (Direction.RU,)}[self.polar_axis]
         wanted = {"axis": (Direction.RM,), "diagonal": (Direction.RU,), "all": seen}[self.directions]
         return tuple(direction for direction in seen if direction in wanted)
+
+    @property
+    def edges_A(self) -> NDArray[np.float64]:
+        """Edges of the cell ``(row, column, depth)`` [A]."""
+        return np.asarray(self.lattice_A * np.array(self.edges), dtype=np.float64)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was made of the file, for the manifest."""
+        return {
+            "zone_axis": self.zone_axis,
+            "edges_A": self.edges_A.round(4).tolist(),
+            "classes": [direction.name for direction in self.families],
+        }
+
+    def box_A(self, cells: int) -> float:
+        """Return the edge of the square box that patterns are simulated in, `cells` cells wide."""
+        return cells * self.lattice_A
 
     @property
     def b_elements(self) -> tuple[int, ...]:

@@ -144,6 +144,9 @@ DEFECTS: Final[dict[str, tuple[Change, bool]]] = {
 }
 """What each defect does to the structure, and whether it is a plane along the rows rather than a spot."""
 
+PEROVSKITE_DEFECTS: Final = ("antiphase_fault", "ruddlesden_popper")
+"""Defects that shift by half a pseudo-cubic cell."""
+
 
 def _between_planes(defect: Defect) -> NDArray[np.float64]:
     """Move the centre along the columns to the nearest place between an AO plane and the BO2 plane after it."""

@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 
 from napari_polarmap.core.directions import nearest_direction
 from napari_polarmap.simulation.arrangement import arrange
+from napari_polarmap.simulation.block import Block, build_slab, thinned
 from napari_polarmap.simulation.config import SCENE_BOX_CELLS, SimulationConfig
 from napari_polarmap.simulation.defects import Defect, add_defect
 from napari_polarmap.simulation.multislice import Microscope, simulate_patterns
 from napari_polarmap.simulation.specimens import INTENSITY_SCALE, draw_crystal, draw_microscope
-from napari_polarmap.simulation.structure import Structure, build_structure
+from napari_polarmap.simulation.structure import Structure
 
 BLOCK_PX = 8
 """Scan positions along an edge of the blocks that are simulated together."""
-
-BOX_CELLS = SCENE_BOX_CELLS
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,10 @@ class Scene:
         True direction in the frame of the scan image; NaN where there is no polarization.
     defect : ndarray of bool, shape (scan_y, scan_x)
     step_A, lattice_A, crystal_angle_deg : float
+    box_A : float
+        Edge of the window that a block of positions is simulated in.
+    least_A : float
+        Atoms nearer than this across the edge of a window are thinned out.
     """
 
     structure: Structure
@@ -49,6 +52,8 @@ class Scene:
     defect: NDArray[np.bool_]
     step_A: float
     lattice_A: float
+    box_A: float
+    least_A: float
     crystal_angle_deg: float
 
     @property
@@ -77,9 +82,10 @@ def build_scene(config: SimulationConfig) -> Scene:
 
     centred = _centred_grid(table.rows, table.columns) * step
     offset = centred @ _turn(rotation).T
-    reach = np.abs(offset).max(axis=(0, 1)) + (BOX_CELLS / 2 + 1) * lattice
-    cells = 2 * np.ceil(reach / lattice).astype(int)
-    positions = offset + cells * lattice / 2 + rng.random(2) * lattice
+    box_A, edges = crystal.box_A(SCENE_BOX_CELLS), crystal.edges_A[:2]
+    reach = np.abs(offset).max(axis=(0, 1)) + box_A / 2 + edges
+    cells = 2 * np.ceil(reach / edges).astype(int)
+    positions = offset + cells * edges / 2 + rng.random(2) * edges
     middle = positions.mean(axis=(0, 1))
 
     arrangement = arrange(
@@ -91,12 +97,12 @@ def build_scene(config: SimulationConfig) -> Scene:
         crystal=crystal,
         depth_sign=1 if rng.random() < 0.5 else -1,
     )
-    cell_middle = (np.stack(np.meshgrid(*map(np.arange, cells), indexing="ij"), axis=-1) + 0.5) * lattice
     thickness_map = thickness + thicker * _progress(centred, thicker_deg)
     bend_axis = _turn(rotation) @ _along(bend_deg)
-    structure = build_structure(
+    structure = build_slab(
         crystal,
-        amplitude * arrangement.polarization(cell_middle - middle),
+        lambda place: amplitude * arrangement.polarization(place - middle),
+        size_A=cells * edges,
         thickness_nm=float(thickness_map.max()) + 0.1 * lattice,
         rng=rng,
     )
@@ -123,6 +129,8 @@ def build_scene(config: SimulationConfig) -> Scene:
         defect=defect,
         step_A=step,
         lattice_A=lattice,
+        box_A=box_A,
+        least_A=crystal.bond_A if isinstance(crystal, Block) else 0.0,
         crystal_angle_deg=-rotation,
     )
 
@@ -148,8 +156,10 @@ def simulate_block(config: SimulationConfig, index: int) -> NDArray[np.float16]:
     block = block_slices(config, index)
     positions = scene.positions_A[block].reshape(-1, 2)
     centre = positions.mean(axis=0)
-    size = BOX_CELLS * scene.lattice_A
+    size = scene.box_A
     box = scene.structure.window((float(centre[0]), float(centre[1])), size)
+    if scene.least_A:
+        box = thinned(box, scene.least_A)
     layers = np.round(10 * scene.thickness_nm[block].ravel() / box.layer_A)
     planes, plane = np.unique(layers, return_inverse=True)
     tilts = scene.tilt_mrad[block].reshape(-1, 2)

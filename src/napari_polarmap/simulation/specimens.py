@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from napari_polarmap.core.config import Uniform
 from napari_polarmap.core.directions import UNDEFINED
+from napari_polarmap.simulation.block import Block, build_slab, in_box
 from napari_polarmap.simulation.config import SimulationConfig
 from napari_polarmap.simulation.crystal import Crystal
 from napari_polarmap.simulation.multislice import Microscope, sampling_mrad, simulate_patterns
-from napari_polarmap.simulation.structure import build_structure
 
 INTENSITY_SCALE = 4096.0
 """Patterns are kept as half floats of (fraction of the incident electrons) x this."""
@@ -99,18 +99,27 @@ def simulate_specimen(config: SimulationConfig, index: int) -> SpecimenPatterns:
     if rng.random() < table.unpolarised_fraction.draw(rng):
         amplitude = 0.0
     lattice_A = table.lattice_A.draw(rng)
-    thickness_nm = draw_thicknesses(config, 0.1 * lattice_A / config.crystal.layers, rng)
+    layer_A = lattice_A * config.crystal.edges[2] / config.crystal.layers
+    thickness_nm = draw_thicknesses(config, 0.1 * layer_A, rng)
     microscope = draw_microscope(config, rng)
     phonons = rng.random() >= config.multislice.static_fraction.draw(rng) and config.multislice.phonons > 0
     axis = config.crystal.axis(direction, depth_sign=1 if rng.random() < 0.5 else -1)
-    structure = build_structure(
-        draw_crystal(config, lattice_A, rng),
-        np.broadcast_to(amplitude * axis, (table.cells, table.cells, 3)),
+    crystal = draw_crystal(config, lattice_A, rng)
+    box_A = crystal.box_A(table.cells)
+    cells = np.array(crystal.repeats) if isinstance(crystal, Block) else table.cells
+    edges_A = crystal.edges_A[:2]
+    structure = build_slab(
+        crystal,
+        lambda place: np.broadcast_to(amplitude * axis, (*place.shape[:-1], 3)),
+        size_A=cells * edges_A,
         thickness_nm=float(thickness_nm[-1]) + 0.1 * lattice_A,
         rng=rng,
     )
     spread = int(config.probe.spread_cells.draw(rng) + 0.5)
-    positions = probe_positions(config.probe.per_cell, spread, table.cells, rng) * lattice_A
+    within = crystal.spread(spread) if isinstance(crystal, Block) else spread
+    positions = probe_positions(config.probe.per_cell, within, cells, rng) * edges_A
+    if isinstance(crystal, Block):
+        structure, positions = in_box(structure, box_A), positions + (box_A - cells * edges_A) / 2
     # Neighbouring positions go to different batches, so that every thermal
     # configuration is seen from all over the cell.
     order = rng.permutation(len(positions))
@@ -139,14 +148,18 @@ def simulate_specimen(config: SimulationConfig, index: int) -> SpecimenPatterns:
             "tilt_row_mrad": microscope.tilt_mrad[0],
             "tilt_column_mrad": microscope.tilt_mrad[1],
             "phonons": float(config.multislice.phonons if phonons else 0),
-            "spread_cells": float(spread),
+            "spread_cells": float(np.max(within)),
             "mrad_per_px": sampling_mrad(structure.size_A[0], microscope),
         },
     )
 
 
-def probe_positions(per_cell: int, spread: int, cells: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def probe_positions(
+    per_cell: int, spread: int | NDArray[np.int64], cells: int | NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Return a grid over one unit cell, each point moved into a random one of ``spread x spread`` cells.
+
+    `spread` and `cells` may be pairs, for rows and columns.
 
     Moving points between cells leaves the average over the cell what it is, and
     lets it see as many site occupations and thermal displacements as a window of
@@ -155,7 +168,7 @@ def probe_positions(per_cell: int, spread: int, cells: int, rng: np.random.Gener
     Returns
     -------
     positions : ndarray, shape (per_cell**2, 2)
-        ``(row, column)`` in units of the lattice parameter.
+        ``(row, column)`` in units of the cell's edges.
     """
     grid = (np.arange(per_cell) + rng.random()) / per_cell
     points = np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1).reshape(-1, 2)
