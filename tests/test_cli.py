@@ -60,8 +60,8 @@ def mapped(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Replace the classifier and the pipeline; return the list of calls."""
     calls: list[dict[str, Any]] = []
 
-    def stand_in(scan: Any, classifier: Any, params: Any, *, reference: Any, progress: Any) -> PolarizationMap:
-        calls.append({"scan": scan, "classifier": classifier, "params": params, "reference": reference})
+    def stand_in(scan: Any, classifier: Any, params: Any, *, reference: Any, **how: Any) -> PolarizationMap:
+        calls.append({"scan": scan, "classifier": classifier, "params": params, "reference": reference, **how})
         return result_of(scan.scan_shape)
 
     monkeypatch.setattr("napari_polarmap.models.registry.default_model", lambda: "usual")
@@ -246,7 +246,7 @@ def test_an_earlier_result_survives_a_run_that_fails(scan_file, mapped, tmp_path
     assert out.read_bytes() == before
 
 
-@pytest.mark.parametrize("option", [("--resume",), ("--scheduler", "tcp://localhost:8786")])
+@pytest.mark.parametrize("option", [("--scheduler", "tcp://localhost:8786")])
 def test_options_that_are_not_offered_yet_say_so(refuse, scan_file, tmp_path, option):
     assert "not offered by this version" in refuse("map", scan_file, "--out", tmp_path / "r.h5", *option)
 

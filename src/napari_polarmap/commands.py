@@ -10,7 +10,7 @@ import json
 import os
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from napari_polarmap.terminal import ProgressLine, UsageError, say
 
@@ -134,14 +134,14 @@ def _open(args: Namespace) -> Scan4D:
 
 def run_map(args: Namespace) -> None:
     """Map one scan and write its result."""
-    for name in ("resume", "scheduler"):
-        if getattr(args, name):
-            raise UsageError(f"--{name}: not offered by this version; run without it")
+    if args.scheduler:
+        raise UsageError("--scheduler: not offered by this version; run without it")
     _check_target(args.out, args.file, (".h5", ".hdf5"))
     if args.png is not None:
         _check_target(args.png, args.file, (".png", ".svg", ".pdf"))
     from napari_polarmap.models.registry import default_model
     from napari_polarmap.pipeline.mapping import MapParams
+    from napari_polarmap.pipeline.unfinished import Unfinished
 
     given = {name: getattr(args, name) for name in ("pool", "center", "crop_px", "fdr", "radius_px")}
     given["lattice_px"] = None if args.lattice is None else _lattice(args.lattice)
@@ -149,8 +149,15 @@ def run_map(args: Namespace) -> None:
     with _open(args) as opened:
         scan = opened.calibrated(**{name: getattr(args, name) for name in (*CALIBRATION, "flip")})
         reference = None if args.reference is None else _reference(args.reference, scan.scan_shape)
-        result = _mapped(scan, args.model or default_model(), params, reference)
+        unfinished = Unfinished(args.out.with_name(f"{args.out.name}.unfinished"), resume=args.resume)
+        try:
+            result = _mapped(scan, args.model or default_model(), params, reference, unfinished=unfinished)
+        except KeyboardInterrupt:
+            if not unfinished.path.exists():
+                raise
+            raise KeyboardInterrupt(f"interrupted; {unfinished.path} keeps the run, go on with --resume") from None
     paths = _write(result, args.out, args.png)
+    unfinished.done()
     say("\n".join([*_summary(result), *(f"wrote {path}" for path in paths)]))
 
 
@@ -202,14 +209,14 @@ def _reference(text: str, scan_shape: tuple[int, int]) -> int | NDArray[np.uint8
 
 
 def _mapped(
-    scan: Scan4D, model: str, params: MapParams | None, reference: int | NDArray[np.uint8] | None
+    scan: Scan4D, model: str, params: MapParams | None, reference: int | NDArray[np.uint8] | None, **how: Any
 ) -> PolarizationMap:
     from napari_polarmap.models.registry import load_classifier
     from napari_polarmap.pipeline.mapping import map_polarization
 
     classifier = load_classifier(model)
     with ProgressLine() as line:
-        return map_polarization(scan, classifier, params, reference=reference, progress=line.step)
+        return map_polarization(scan, classifier, params, reference=reference, progress=line.step, **how)
 
 
 def _write(result: PolarizationMap, out: Path, picture: Path | None) -> list[Path]:

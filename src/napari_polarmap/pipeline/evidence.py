@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.pipeline.looking import Told, Windows, look, tell
 from napari_polarmap.pipeline.tiling import Tile, blocks, shape_of, tiles
+from napari_polarmap.pipeline.unfinished import Place, Unfinished
 from napari_polarmap.pipeline.windows import WindowPlan
 from napari_polarmap.pipeline.workplace import Setting, Threads, Workplace
 
@@ -43,12 +45,20 @@ class Evidence:
 class _Answers:
     """What is said of one window size, at its centres."""
 
-    def __init__(self, plan: WindowPlan, pool: Pool) -> None:
+    def __init__(self, plan: WindowPlan, pool: Pool, size: int, found: dict[str, NDArray[Any]]) -> None:
         self.pool, self.grid = pool, plan.grid
         self.axes = centre_axes(plan.grid, pool)
         self.shape = len(self.axes[0]), len(self.axes[1])
-        self.log_probability = np.full((*self.shape, N_DIRECTIONS + 1), np.nan, np.float32)
-        self.estimated: dict[str, NDArray[np.float32]] = {}
+        self.size = size
+        known = {name.removeprefix(f"{size}."): array for name, array in found.items() if name.startswith(f"{size}.")}
+        nothing = np.full((*self.shape, N_DIRECTIONS + 1), np.nan, np.float32)
+        self.log_probability: NDArray[np.float32] = known.pop("log_probability", nothing)
+        self.estimated: dict[str, NDArray[np.float32]] = known
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return what has been said so far, by names that no other size has."""
+        said = {"log_probability": self.log_probability, **self.estimated}
+        return {f"{self.size}.{name}": array for name, array in said.items()}
 
     def keep(self, windows: Windows, told: Told) -> None:
         """Keep what is said of some windows."""
@@ -94,6 +104,8 @@ def classify(
     singles: bool = True,
     tile_bytes: int = TILE_BYTES,
     workplace: Workplace | None = None,
+    unfinished: Unfinished | None = None,
+    run: dict[str, Any] | None = None,
 ) -> Generator[Progress, None, Evidence]:
     """Classify tile by tile.
 
@@ -113,29 +125,51 @@ def classify(
         Bound of the averages held at once.
     workplace : Workplace, optional
         Where the work is done; in threads when not given.
+    unfinished : Unfinished, optional
+        Keeps what has been found so far, and has what was found before.
+    run : dict, optional
+        What it is known by, see `Unfinished.begin`.
     """
     workplace, setting = workplace or Threads(), Setting(frame, plan, singles)
     scan_shape, edge = frame.scan.scan_shape, frame.classifier.info.grid_px
     block_count = max(1, BLOCK_BYTES // (4 * max(edge**2, int(np.prod(frame.scan.detector_shape)))))
-    answers = [_Answers(plan, pool) for pool in plan.pools] if plan else []
-    single = np.full((*scan_shape, N_DIRECTIONS + 1), np.nan, np.float32)
+    at, found = unfinished.begin(run or {}) if unfinished else (Place(), {})
+    answers = [_Answers(plan, pool, name, found) for name, pool in enumerate(plan.pools)] if plan else []
+    single = found.get("single", np.full((*scan_shape, N_DIRECTIONS + 1), np.nan, np.float32))
     width = frame.classifier.embed(np.zeros((1, edge, edge), np.float32)).shape[1]
-    embedding = np.full((*scan_shape, width), np.nan, np.float32)
-    done, total = 0, scan_shape[0] * scan_shape[1]
+    embedding = found.get("embedding", np.full((*scan_shape, width), np.nan, np.float32))
+    done, total = int(np.isfinite(single[..., 0]).sum()), scan_shape[0] * scan_shape[1]
     yield Progress("classifying", done, total)
-    for tile in tiles(scan_shape, plan, tile_bytes // (4 * edge**2)):
+
+    def keep(place: Place) -> None:
+        if unfinished:
+            said = {name: array for answer in answers for name, array in answer.arrays().items()}
+            unfinished.offer(place, {"single": single, "embedding": embedding, "averages": averages, **said})
+
+    for number, tile in enumerate(tiles(scan_shape, plan, tile_bytes // (4 * edge**2))):
+        if number < at.tiles:
+            continue
+        here = at if number == at.tiles else Place(number)
         averages = np.zeros((*shape_of(tile.nodes), edge**2), np.float32)
-        for _, found in workplace.each(look, setting, ((tile, block) for block in blocks(tile.read, block_count))):
-            if found.nodes is not None:
-                averages[found.nodes] += found.added
-            if len(found.place[0]):
-                single[found.place], embedding[found.place] = found.single, found.embedding
-            done += len(found.place[0])
+        if here.blocks:
+            averages = found["averages"]
+        left = islice(((tile, block) for block in blocks(tile.read, block_count)), here.blocks, None)
+        for _, looked in workplace.each(look, setting, left):
+            if looked.nodes is not None:
+                averages[looked.nodes] += looked.added
+            if len(looked.place[0]):
+                single[looked.place], embedding[looked.place] = looked.single, looked.embedding
+            done += len(looked.place[0])
+            here = here._replace(blocks=here.blocks + 1)
+            keep(here)
             yield Progress("classifying", done, total)
-        for answer in answers:
-            for windows, told in workplace.each(tell, setting, _windows(averages, answer, tile)):
-                answer.keep(windows, told)
-                yield Progress("classifying", done, total)
+        for windows, told in workplace.each(
+            tell, setting, islice(_windows(averages, answers, tile), here.windows, None)
+        ):
+            answers[windows.size].keep(windows, told)
+            here = here._replace(windows=here.windows + 1)
+            keep(here)
+            yield Progress("classifying", done, total)
     return Evidence(
         single,
         embedding,
@@ -145,14 +179,15 @@ def classify(
     )
 
 
-def _windows(averages: NDArray[np.float32], answer: _Answers, tile: Tile) -> Iterator[Windows]:
-    """Yield the windows of one size centred in a tile, some at a time."""
-    rows, columns = answer.of(tile)
-    shift = [at[pick] - part.start for at, pick, part in zip(answer.axes, (rows, columns), tile.nodes, strict=True)]
-    matrix = pooling_matrix(averages.shape[:2], shift[0], shift[1], answer.pool.weights)
-    place = [grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij")]
+def _windows(averages: NDArray[np.float32], answers: list[_Answers], tile: Tile) -> Iterator[Windows]:
+    """Yield the windows centred in a tile, smallest first, some at a time."""
     edge = round(averages.shape[2] ** 0.5)
-    for first in range(0, matrix.shape[0], _POOLED):
-        some = slice(first, first + _POOLED)
-        patterns = np.maximum(matrix[some] @ averages.reshape(-1, edge**2), 0).reshape(-1, edge, edge)
-        yield Windows((place[0][some], place[1][some]), patterns, answer.pool.effective_positions)
+    for answer in answers:
+        rows, columns = answer.of(tile)
+        shift = [at[pick] - part.start for at, pick, part in zip(answer.axes, (rows, columns), tile.nodes, strict=True)]
+        matrix = pooling_matrix(averages.shape[:2], shift[0], shift[1], answer.pool.weights)
+        place = [grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij")]
+        for first in range(0, matrix.shape[0], _POOLED):
+            some = slice(first, first + _POOLED)
+            patterns = np.maximum(matrix[some] @ averages.reshape(-1, edge**2), 0).reshape(-1, edge, edge)
+            yield Windows(answer.size, (place[0][some], place[1][some]), patterns, answer.pool.effective_positions)

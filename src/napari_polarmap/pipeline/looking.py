@@ -56,8 +56,20 @@ class Looked:
 
 @dataclass(frozen=True)
 class Windows:
-    """Averages over whole cells: where they belong, patterns (n, edge, edge), and positions with their noise."""
+    """Averages over whole cells.
 
+    Attributes
+    ----------
+    size : int
+        Which of the plan's window sizes.
+    place : (ndarray, ndarray)
+        Rows and columns among the windows of this size.
+    patterns : ndarray of float32, shape (n, edge, edge)
+    effective_positions : float
+        Equally weighted scan positions with the same counting noise.
+    """
+
+    size: int
     place: tuple[NDArray[np.int64], NDArray[np.int64]]
     patterns: NDArray[np.float32]
     effective_positions: float

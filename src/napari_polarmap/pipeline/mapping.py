@@ -26,7 +26,9 @@ from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_cente
 from napari_polarmap.pipeline.parameters import MapParams
 from napari_polarmap.pipeline.review import with_reference, with_regions
 from napari_polarmap.pipeline.sets import set_map
+from napari_polarmap.pipeline.unfinished import Unfinished
 from napari_polarmap.pipeline.windows import WindowPlan, plan_windows
+from napari_polarmap.pipeline.workplace import Workplace
 
 __all__ = [
     "Inspection",
@@ -50,9 +52,13 @@ def map_polarization(
     reference: int | NDArray[np.uint8] | None = None,
     inspection: Inspection | None = None,
     progress: Callable[[Progress], None] | None = None,
+    workplace: Workplace | None = None,
+    unfinished: Unfinished | None = None,
 ) -> PolarizationMap:
     """Run `map_steps` to its end."""
-    steps = map_steps(scan, classifier, params, reference=reference, inspection=inspection)
+    steps = map_steps(
+        scan, classifier, params, reference=reference, inspection=inspection, workplace=workplace, unfinished=unfinished
+    )
     while True:
         try:
             step = next(steps)
@@ -70,6 +76,8 @@ def map_steps(
     *,
     reference: int | NDArray[np.uint8] | None = None,
     inspection: Inspection | None = None,
+    workplace: Workplace | None = None,
+    unfinished: Unfinished | None = None,
 ) -> Generator[Progress, None, PolarizationMap]:
     """Map a scan step by step, so that a caller can show progress and stop between steps.
 
@@ -81,8 +89,12 @@ def map_steps(
     reference : int or ndarray of uint8, shape (scan_y, scan_x), optional
         The class, or map of classes, that `misclassified` compares with.
     inspection : Inspection, optional
-        Of this scan with its present calibration, where there is one already; saves two
-        passes over the file.
+        Of this scan with its present calibration, where there is one already; saves a
+        pass over the file.
+    workplace : Workplace, optional
+        Where blocks are worked on; in threads of this process when not given.
+    unfinished : Unfinished, optional
+        Keeps the run so that it can be resumed, or resumes it.
 
     Yields
     ------
@@ -104,9 +116,11 @@ def map_steps(
         inspection = yield from inspection_steps(scan)
     frame = Frame(scan, classifier, inspection, params)
     plan, notes = plan_windows(scan, inspection, params)
-    evidence = yield from classify(frame, plan)
+    provenance = _provenance(frame, plan, notes)
+    run = {name: value for name, value in provenance.items() if name != "date"}
+    evidence = yield from classify(frame, plan, workplace=workplace, unfinished=unfinished, run=run)
     yield Progress("finding domains and irregular places", 0, 1)
-    return with_reference(with_regions(_assemble(frame, plan, evidence, notes)), reference)
+    return with_reference(with_regions(_assemble(frame, plan, evidence, provenance)), reference)
 
 
 def _check(scan: Scan4D, params: MapParams, reference: int | NDArray[np.uint8] | None) -> None:
@@ -120,7 +134,7 @@ def _check(scan: Scan4D, params: MapParams, reference: int | NDArray[np.uint8] |
         raise ValueError(f"the reference has shape {reference.shape}; the scan has {scan.scan_shape}")
 
 
-def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: list[str]) -> PolarizationMap:
+def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, provenance: dict[str, Any]) -> PolarizationMap:
     scan, params, statistics = frame.scan, frame.params, frame.inspection.statistics
     single, pooled = evidence.single, evidence.pooled
     lattice = plan.lattice if plan else frame.inspection.lattice
@@ -170,7 +184,7 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, notes: 
         single_entropy_bits=np.where(empty, np.nan, entropy_bits(single)).astype(np.float32),
         **(_estimated(evidence, size, empty, frame.crystal_angle_deg) if plan else {}),
         prediction_set=_sets(frame, plan, chosen, window_cells, turn),
-        provenance=_provenance(frame, plan, notes),
+        provenance=provenance,
     )
 
 
