@@ -246,9 +246,11 @@ def test_an_earlier_result_survives_a_run_that_fails(scan_file, mapped, tmp_path
     assert out.read_bytes() == before
 
 
-@pytest.mark.parametrize("option", [("--scheduler", "tcp://localhost:8786")])
-def test_options_that_are_not_offered_yet_say_so(refuse, scan_file, tmp_path, option):
-    assert "not offered by this version" in refuse("map", scan_file, "--out", tmp_path / "r.h5", *option)
+def test_a_scheduler_that_is_not_there_is_named(refuse, scan_file, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("napari_polarmap.pipeline.cluster._TIMEOUT_S", 1)
+    line = refuse("map", scan_file, "--out", tmp_path / "r.h5", "--scheduler", "tcp://127.0.0.1:1")
+    assert "--scheduler tcp://127.0.0.1:1: no scheduler answers" in line
 
 
 @pytest.mark.parametrize(

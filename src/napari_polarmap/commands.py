@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from argparse import Namespace
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_polarmap.core.data import Scan4D
+    from napari_polarmap.io import RawLayout
     from napari_polarmap.io.result import PolarizationMap
     from napari_polarmap.models.weights import ModelInfo
     from napari_polarmap.pipeline.mapping import MapParams
+    from napari_polarmap.pipeline.workplace import Workplace
 
 CALIBRATION: Final = {
     "mrad_per_px": "detector pixel [mrad]",
@@ -119,7 +122,7 @@ def _is_result(path: Path) -> bool:
 
 
 def _open(args: Namespace) -> Scan4D:
-    from napari_polarmap.io import AxisOrder, RawLayout, open_scan
+    from napari_polarmap.io import AxisOrder, open_scan
 
     shape = None if args.scan_shape is None else (args.scan_shape[0], args.scan_shape[1])
     return open_scan(
@@ -128,14 +131,18 @@ def _open(args: Namespace) -> Scan4D:
         dataset=args.dataset,
         allow_external=args.allow_external,
         axes=AxisOrder.parse(args.axes) if args.axes else None,
-        raw=RawLayout.parse(args.raw) if args.raw else None,
+        raw=_raw_layout(args),
     )
+
+
+def _raw_layout(args: Namespace) -> RawLayout | None:
+    from napari_polarmap.io import RawLayout
+
+    return RawLayout.parse(args.raw) if args.raw else None
 
 
 def run_map(args: Namespace) -> None:
     """Map one scan and write its result."""
-    if args.scheduler:
-        raise UsageError("--scheduler: not offered by this version; run without it")
     _check_target(args.out, args.file, (".h5", ".hdf5"))
     if args.png is not None:
         _check_target(args.png, args.file, (".png", ".svg", ".pdf"))
@@ -151,7 +158,9 @@ def run_map(args: Namespace) -> None:
         reference = None if args.reference is None else _reference(args.reference, scan.scan_shape)
         unfinished = Unfinished(args.out.with_name(f"{args.out.name}.unfinished"), resume=args.resume)
         try:
-            result = _mapped(scan, args.model or default_model(), params, reference, unfinished=unfinished)
+            with _workplace(args) as workplace:
+                how = {"workplace": workplace, "unfinished": unfinished}
+                result = _mapped(scan, args.model or default_model(), params, reference, **how)
         except KeyboardInterrupt:
             if not unfinished.path.exists():
                 raise
@@ -159,6 +168,17 @@ def run_map(args: Namespace) -> None:
     paths = _write(result, args.out, args.png)
     unfinished.done()
     say("\n".join([*_summary(result), *(f"wrote {path}" for path in paths)]))
+
+
+def _workplace(args: Namespace) -> AbstractContextManager[Workplace | None]:
+    """Return where to work: on the cluster asked for, or None for here."""
+    if not args.scheduler:
+        return nullcontext()
+    try:
+        from napari_polarmap.pipeline.cluster import Cluster
+    except ImportError as error:
+        raise UsageError(f"--scheduler: needs napari-polarmap[distributed] ({error})") from None
+    return Cluster(args.scheduler, raw=_raw_layout(args))
 
 
 def _lattice(numbers: list[float]) -> tuple[float, ...]:

@@ -1,0 +1,64 @@
+"""The same map from the processes of a cluster, also when one of them is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import napari_polarmap
+from napari_polarmap.io import open_scan
+from napari_polarmap.io.hdf5 import write_scan
+from napari_polarmap.models.registry import default_model, load_classifier
+from napari_polarmap.pipeline import evidence
+from napari_polarmap.pipeline.inspection import inspect_scan
+from napari_polarmap.pipeline.mapping import map_polarization, map_steps
+
+distributed = pytest.importorskip("distributed")
+from napari_polarmap.pipeline.cluster import Cluster  # noqa: E402
+
+TWO_DOMAINS = Path(napari_polarmap.__file__).with_name("sample_data") / "two_domains.h5"
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as running:
+        yield running
+
+
+def test_one_of_two_processes_is_killed_mid_run_and_the_map_is_the_same(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence, "BLOCK_BYTES", 2**20)
+    path = tmp_path / "scan.h5"
+    with open_scan(TWO_DOMAINS) as whole:
+        write_scan(path, whole.read(slice(0, 40), slice(20, 60)), attrs=vars(whole.calibration))
+    classifier = load_classifier(default_model())
+    with open_scan(path) as scan, Cluster(cluster.scheduler_address) as workplace:
+        inspection = inspect_scan(scan)
+        here = map_polarization(scan, classifier, inspection=inspection)
+        steps = map_steps(scan, classifier, inspection=inspection, workplace=workplace)
+        there, killed = None, 0
+        while there is None:
+            try:
+                step = next(steps)
+            except StopIteration as done:
+                there = done.value
+            else:
+                if not killed and step.stage == "classifying" and step.done > 0:
+                    killed = next(iter(cluster.workers.values())).pid
+                    os.kill(killed, signal.SIGKILL)
+    assert killed
+    for name, array in here.arrays().items():
+        np.testing.assert_array_equal(there.arrays()[name], array, err_msg=name)
+
+
+def test_what_lies_in_no_file_cannot_be_sent(cluster):
+    with open_scan(TWO_DOMAINS) as scan, Cluster(cluster.scheduler_address) as workplace:
+        loose = type(scan)(np.asarray(scan.read(slice(0, 24), slice(0, 24))), scan.calibration, name="loose")
+        with pytest.raises(ValueError, match="loose: other processes can only work on scans"):
+            map_polarization(loose, load_classifier(default_model()), workplace=workplace)
