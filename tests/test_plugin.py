@@ -95,6 +95,7 @@ def test_the_docks_are_named_as_in_the_documentation(manifest):
     assert [widget.display_name for widget in manifest.contributions.widgets] == [
         "Polarization mapping",
         "Error analysis",
+        "Train a classifier",
     ]
 
 

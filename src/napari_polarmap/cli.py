@@ -124,6 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("config", type=Path, metavar="CONFIG.toml")
     train.add_argument("--data", type=Path, nargs="+", required=True, metavar="FILE.h5")
     train.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors")
+    train.add_argument("--curve", type=Path, metavar="PIC.png", help="loss curve too; .svg and .pdf work as well")
     train.add_argument("--resume", action="store_true", help="go on with an unfinished run of the same file and data")
 
     calibrate = command("calibrate", commands.run_calibrate, "calibrate the probabilities of a classifier anew")

@@ -342,6 +342,9 @@ def _check_output(target: Path, *sources: Path) -> None:
 def run_train(args: Namespace) -> None:
     """Train one classifier."""
     _check_output(args.out, args.config, *args.data)
+    if args.curve is not None:
+        _check_target(args.curve, args.config, (".png", ".svg", ".pdf"))
+    from napari_polarmap.io.training_figure import loss_figure
     from napari_polarmap.pipeline.training import train
 
     with ProgressLine() as line:
@@ -356,6 +359,8 @@ def run_train(args: Namespace) -> None:
                 at.total,
             ),
         )
+    if args.curve is not None:
+        say(f"wrote {loss_figure(info.options.get('history', {}), args.curve)}")
     say(f"wrote {args.out}: {info.name}")
     say("\n".join(f"  {name.replace('_', ' ')} {value:g}" for name, value in info.scores.items()))
 

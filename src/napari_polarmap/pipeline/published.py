@@ -58,11 +58,17 @@ def augment_as_published(
     from torchvision.transforms import v2
 
     kernel = 2 * int(np.ceil(3 * options.blur_px.high)) + 1
+
+    def blur(images: torch.Tensor) -> torch.Tensor:
+        # One axis after the other: the same blur, many times faster than in both at once.
+        sigma = float(torch.empty(()).uniform_(options.blur_px.low, options.blur_px.high))
+        for size in ([kernel, 1], [1, kernel]):
+            images = v2.functional.gaussian_blur(images, size, [sigma, sigma])
+        return images
+
     change = v2.Compose(
         [
-            v2.RandomApply(
-                [v2.GaussianBlur(kernel, (options.blur_px.low, options.blur_px.high))], options.blur_share.low
-            ),
+            v2.RandomApply([v2.Lambda(blur)], options.blur_share.low),
             v2.RandomApply([v2.ColorJitter(options.brightness.low, options.contrast.low)], options.jitter_share.low),
             v2.RandomApply([v2.GaussianNoise(sigma=options.noise.low)], options.noise_share.low),
         ]

@@ -124,7 +124,7 @@ def train_steps(
     if data.pooled.shape[1:] != (GRID_PX, GRID_PX):
         raise ConfigError(f"training patterns are {data.pooled.shape[1:]} px; {GRID_PX} x {GRID_PX} fits")
     rows = data.split(config.seed)
-    kept = {pooled: out.with_name(f".{out.name}.{_NAMES[pooled]}.training") for pooled in (True, False)}
+    kept = state_files(out)
     if config.network in _OTHERS:
         arrays, options = yield from _OTHERS[config.network](config, data, rows)
     else:
@@ -142,6 +142,11 @@ def train_steps(
 
 
 _NAMES: Final = {True: "pooled", False: "single"}
+
+
+def state_files(out: Path) -> dict[bool, Path]:
+    """Return where an unfinished run keeps its state, for averages (True) and for single patterns (False)."""
+    return {pooled: out.with_name(f".{out.name}.{name}.training") for pooled, name in _NAMES.items()}
 
 
 def _describe(config: TrainConfig, data: TrainingData, options: dict[str, Any]) -> ModelInfo:

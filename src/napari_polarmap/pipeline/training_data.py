@@ -108,16 +108,43 @@ def load_training_data(paths: list[Path], *, singles: int = 4, seed: int = 0) ->
     return TrainingData(**joined, intensity_scale=first.intensity_scale, sources=[p.sources[0] for p in parts])
 
 
-def _load(path: Path, singles: int, rng: np.random.Generator, offset: int) -> TrainingData:
+def describe_training_set(path: Path) -> str:
+    """Return what a training set holds, in a line; nothing but its facts is read.
+
+    Raises
+    ------
+    ScanFileError
+        If the file is no training set.
+    """
+    with _opened(path) as file:
+        specimens = len(np.unique(file["specimen/specimen"][()]))
+        thickness = file["specimen/thickness_nm"][()]
+        material = str(file["data"].attrs.get("material", "")) or "material not stated"
+        return f"{path.name}: {material}, {specimens} specimens, {thickness.min():.3g} to {thickness.max():.3g} nm"
+
+
+def _opened(path: Path) -> h5py.File:
+    """Open a training set.
+
+    Raises
+    ------
+    ScanFileError
+        If the file is none.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise ScanFileError(f"{path}: not a readable HDF5 file ({error})") from None
-    with file:
-        if "data" not in file or "label" not in file or any(f"specimen/{name}" not in file for name in _FACTS):
-            raise ScanFileError(f'{path}: not a training set; make one with polarmap simulate and kind = "specimens"')
+    if "data" not in file or "label" not in file or any(f"specimen/{name}" not in file for name in _FACTS):
+        file.close()
+        raise ScanFileError(f'{path}: not a training set; make one with polarmap simulate and kind = "specimens"')
+    return file
+
+
+def _load(path: Path, singles: int, rng: np.random.Generator, offset: int) -> TrainingData:
+    with _opened(path) as file:
         data = file["data"]
         rows, positions = data.shape[:2]
         kept = min(singles, positions)

@@ -13,6 +13,7 @@ from napari_polarmap.models.registry import list_models
 from napari_polarmap.models.weights import ModelInfo, read_info
 from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.pipeline.mapping import MapParams
+from napari_polarmap.widgets.model_news import NEWS
 from napari_polarmap.widgets.section import Form, fit_width, note
 
 POOLING = {
@@ -22,7 +23,15 @@ POOLING = {
 }
 MAIN_SCORE = "accuracy_pooled_1e6"
 """Held-out score that the dock shows; the tooltip has them all."""
-SHORT = {"cnn": "CNN", "pca_knn": "PCA and kNN"}
+SHORT = {
+    "cnn": "CNN",
+    "published_cnn": "CNN as published",
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "vgg11": "VGG-11",
+    "vgg16": "VGG-16",
+    "pca_knn": "PCA and kNN",
+}
 NETWORKS = {"cnn": "convolutional network", "pca_knn": "PCA and nearest neighbours"}
 
 
@@ -50,6 +59,7 @@ class ClassifierPanel(QWidget):
         self._build()
         self.list_models()
         self.restore()
+        NEWS.models_changed.connect(self.list_models)
 
     def _build(self) -> None:
         self.model = QComboBox()
@@ -202,7 +212,7 @@ def describe(info: ModelInfo) -> str:
     lines = [
         info.title,
         info.description,
-        f"network: {NETWORKS.get(info.network, info.network)}, objective: {info.objective}",
+        f"network: {NETWORKS.get(info.network, SHORT.get(info.network, info.network))}, objective: {info.objective}",
         f"material: {info.material} {info.zone_axis}".rstrip(),
         f"voltage: {info.voltage_kV:g} kV",
         f"convergence: {_range(info.convergence_mrad)} mrad",
