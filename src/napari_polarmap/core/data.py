@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_polarmap.core.calibration import Calibration
 
 if TYPE_CHECKING:
     from napari_polarmap.core.axes import AxisOrder
@@ -27,50 +29,6 @@ class LazyArray(Protocol):
     @property
     def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
     def __getitem__(self, key: Any, /) -> Any: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """How a scan was taken; ``None`` where it is not known.
-
-    Attributes
-    ----------
-    voltage_kV, convergence_mrad, mrad_per_px, scan_step_A, thickness_nm : float, optional
-    material, zone_axis : str, optional
-    rotation_deg : float
-        Turn a detector vector counter-clockwise by this to bring it into the frame
-        of the scan image; after `flip`.
-    flip : bool
-        The detector rows run against the scan rows (mirror up-down before turning).
-    crystal_angle_deg : float
-        Angle of the crystal's first in-plane <100> axis against increasing scan
-        columns, counter-clockwise on the screen.
-    """
-
-    voltage_kV: float | None = None
-    convergence_mrad: float | None = None
-    mrad_per_px: float | None = None
-    scan_step_A: float | None = None
-    thickness_nm: float | None = None
-    material: str | None = None
-    zone_axis: str | None = None
-    rotation_deg: float = 0.0
-    flip: bool = False
-    crystal_angle_deg: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("voltage_kV", "convergence_mrad", "mrad_per_px", "scan_step_A", "thickness_nm"):
-            value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise ValueError(f"{name} is {value}; it must be a positive number")
-        for name in ("rotation_deg", "crystal_angle_deg"):
-            if not np.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be a number of degrees")
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Names of the quantities that are not known."""
-        return tuple(name for name, value in asdict(self).items() if value is None)
 
 
 @dataclass(frozen=True)

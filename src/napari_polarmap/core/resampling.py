@@ -19,6 +19,7 @@ def resample_patterns(
     grid_mrad: float = 1.05,
     rotation_deg: float = 0.0,
     flip: bool = False,
+    distortion: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """Return patterns on a grid of angles in the frame of the scan image, direct beam in the middle.
 
@@ -39,6 +40,8 @@ def resample_patterns(
         Angle between neighbouring pixels of the grid.
     rotation_deg : float
     flip : bool
+    distortion : ndarray, shape (2, 2), optional
+        Takes a vector ``(y, x)`` of the undistorted pattern to the detector, see `Calibration.distortion`.
 
     Returns
     -------
@@ -66,6 +69,7 @@ def resample_patterns(
         grid_mrad=grid_mrad,
         rotation_deg=rotation_deg,
         flip=flip,
+        distortion=distortion,
     )
     return resampler(plain(patterns), np.broadcast_to(centers, (len(patterns), 2)))
 
@@ -78,7 +82,7 @@ class Resampler:
     detector_shape : (int, int)
     centers_px : ndarray, shape (n, 2)
         Of all patterns that will come.
-    mrad_per_px, size_px, grid_mrad, rotation_deg, flip
+    mrad_per_px, size_px, grid_mrad, rotation_deg, flip, distortion
         As for `resample_patterns`.
 
     Attributes
@@ -97,10 +101,13 @@ class Resampler:
         grid_mrad: float,
         rotation_deg: float,
         flip: bool,
+        distortion: NDArray[np.float64] | None = None,
     ) -> None:
         ratio = grid_mrad / mrad_per_px
         self.size_px, self.scale = size_px, np.float32(ratio**2)
         self.vectors = _detector_vectors_px(size_px, ratio, rotation_deg, flip)
+        if distortion is not None:
+            self.vectors = self.vectors @ distortion.T
         limits = np.array([centers_px.min(axis=0), centers_px.max(axis=0)]) if len(centers_px) else np.zeros((2, 2))
         fixed = bool(np.ptp(limits, axis=0).max() < 1e-6)
         reach = self.vectors.reshape(-1, 2)

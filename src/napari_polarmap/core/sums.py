@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_polarmap.core.bad_pixels import fill_bad_pixels
 from napari_polarmap.core.data import Block, Scan4D
 from napari_polarmap.core.disk import Disk
 from napari_polarmap.core.kernels import add_patterns
@@ -17,9 +18,10 @@ _MIN_TILE: Final = 8
 
 
 def read_block(scan: Scan4D, rows: slice, columns: slice, box: Block | None = None) -> tuple[NDArray[np.number], int]:
-    """Read as `Scan4D.read` does; patterns that cannot be read are 0, and counted."""
+    """Read as `Scan4D.read` does, bad pixels filled; patterns that cannot be read are 0, and counted."""
+    bad_pixels = scan.calibration.bad_pixels
     try:
-        return scan.read(rows, columns, box), 0
+        return fill_bad_pixels(scan.read(rows, columns, box), bad_pixels, box), 0
     except OSError:
         pass
     part = box or (slice(None), slice(None))
@@ -32,7 +34,7 @@ def read_block(scan: Scan4D, rows: slice, columns: slice, box: Block | None = No
                 raw[i, j] = scan.pattern(row, column)[part]
             except OSError:
                 n_unreadable += 1
-    return raw, n_unreadable
+    return fill_bad_pixels(raw, bad_pixels, box), n_unreadable
 
 
 class PatternSums:

@@ -41,6 +41,7 @@ class Frame:
             "grid_mrad": info.grid_mrad,
             "rotation_deg": calibration.rotation_deg - calibration.crystal_angle_deg,
             "flip": calibration.flip,
+            "distortion": calibration.distortion if calibration.ellipse_ratio > 1 else None,
         }
         self._resampler = Resampler(scan.detector_shape, self.centers.reshape(-1, 2), **self._geometry)
         self._coverage = self._covered()
