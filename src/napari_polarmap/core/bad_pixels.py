@@ -37,9 +37,7 @@ def find_bad_pixels(mean_pattern: NDArray[np.number]) -> tuple[NDArray[np.bool_]
         If more than 2 % of the pixels look bad: then it is the pattern, not the detector.
     """
     image = np.nan_to_num(np.asarray(mean_pattern, dtype=np.float64), posinf=0.0, neginf=0.0)
-    low, middle, high = (
-        ndimage.rank_filter(image, rank, footprint=_AROUND, mode="mirror") for rank in (2, 4, 5)
-    )
+    low, middle, high = (ndimage.rank_filter(image, rank, footprint=_AROUND, mode="mirror") for rank in (2, 4, 5))
     noise = 1.4826 * np.median(np.abs(image - middle)[middle > 0.5 * np.quantile(image, 0.99)])
     # Counting noise grows with the root of the counts.
     level = noise * np.sqrt(np.maximum(middle, 0) / max(float(np.quantile(image, 0.99)), 1e-300))
@@ -48,7 +46,9 @@ def find_bad_pixels(mean_pattern: NDArray[np.number]) -> tuple[NDArray[np.bool_]
     dead = image < low - _MARGIN * np.abs(low) - _SIGMAS * level - floor
     n_bad = int((hot | dead).sum())
     if n_bad > max(4, _MOST * image.size):
-        raise ValueError(f"{n_bad} of {image.size} pixels stand out from their neighbours; these are no single bad ones")
+        raise ValueError(
+            f"{n_bad} of {image.size} pixels stand out from their neighbours; that is no fault of single pixels"
+        )
     return dead, hot
 
 

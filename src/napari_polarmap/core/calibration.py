@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 _POSITIVE: Final = ("voltage_kV", "convergence_mrad", "mrad_per_px", "scan_step_A", "thickness_nm", "radius_px")
 _ANGLES: Final = ("rotation_deg", "crystal_angle_deg", "ellipse_angle_deg")
-_ASKED: Final = ("voltage_kV", "convergence_mrad", "mrad_per_px", "scan_step_A", "thickness_nm", "material", "zone_axis")
+_ASKED: Final = (
+    "voltage_kV",
+    "convergence_mrad",
+    "mrad_per_px",
+    "scan_step_A",
+    "thickness_nm",
+    "material",
+    "zone_axis",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +87,7 @@ class Calibration:
                 raise ValueError(f"{name} is {values}; {length} numbers are needed")
         if not (np.isfinite(self.ellipse_ratio) and 1 <= self.ellipse_ratio < 2):
             raise ValueError(f"ellipse_ratio is {self.ellipse_ratio}; long over short axis lies between 1 and 2")
-        if any(len(pixel) != 2 or min(pixel) < 0 for pixel in self.bad_pixels):
+        if self.bad_pixels and (np.shape(self.bad_pixels)[1:] != (2,) or np.min(self.bad_pixels) < 0):
             raise ValueError("bad_pixels are pairs (y, x) of numbers from 0 on")
 
     @property
@@ -95,13 +103,6 @@ class Calibration:
         outer = np.outer(long, long)
         root = np.sqrt(self.ellipse_ratio)
         return np.asarray(root * outer + (np.eye(2) - outer) / root, dtype=np.float64)
-
-    def descan_px(self, scan_shape: tuple[int, int]) -> NDArray[np.float64] | None:
-        """Return how far the disk moves from its place in the middle of the scan, shape (scan_y, scan_x, 2)."""
-        if self.descan is None:
-            return None
-        place = np.moveaxis(np.indices(scan_shape), 0, -1) - (np.array(scan_shape) - 1) / 2
-        return np.asarray(place @ np.reshape(self.descan, (2, 2)).T, dtype=np.float64)
 
 
 def known_changes(values: Mapping[str, Any]) -> dict[str, Any]:

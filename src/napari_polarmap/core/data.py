@@ -17,6 +17,8 @@ from napari_polarmap.core.calibration import Calibration
 if TYPE_CHECKING:
     from napari_polarmap.core.axes import AxisOrder
 
+__all__ = ["Block", "Calibration", "LazyArray", "Scan4D"]
+
 Block = tuple[slice, slice]
 """Rows and columns of scan positions."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -14,8 +15,30 @@ from napari_polarmap.core.survey import ScanStatistics
 _MIN_TILES: Final = 6
 
 
-def track_disk(statistics: ScanStatistics, disk: Disk) -> tuple[Disk, NDArray[np.float64]]:
-    """Return the disk and its centre over the scan from the rim of the disk in the tiles of the scan.
+@dataclass(frozen=True, kw_only=True)
+class Descan:
+    """How the disk moves over a scan, from its rim in parts of it.
+
+    Attributes
+    ----------
+    disk : Disk
+        In the middle of the scan, with its radius as seen in the parts.
+    slopes_px : (float, float, float, float)
+        As `Calibration.descan`; zeros where the movement is not above its error.
+    scatter_px : float
+        Root mean square distance of the parts' centres from the plane, NaN where there are too few parts.
+    n_parts : int
+        Parts in which the disk was seen.
+    """
+
+    disk: Disk
+    slopes_px: tuple[float, float, float, float]
+    scatter_px: float
+    n_parts: int
+
+
+def measure_descan(statistics: ScanStatistics, disk: Disk) -> Descan:
+    """Return how the disk moves over the scan.
 
     Unlike the centre of mass, the rim does not follow thickness, tilt or atom columns. The
     centres of the tiles give a plane, or one centre for all where the slope is not above its error.
@@ -25,14 +48,44 @@ def track_disk(statistics: ScanStatistics, disk: Disk) -> tuple[Disk, NDArray[np
     statistics : ScanStatistics
     disk : Disk
         In the mean pattern, where its movement blurs and widens it.
-
-    Returns
-    -------
-    disk : Disk
-        With its mean centre, and its radius as seen in the tiles.
-    centers_px : ndarray of float64, shape (scan_y, scan_x, 2)
     """
-    scan_y, scan_x = statistics.total.shape
+    places, circles = tile_disks(statistics, disk)
+    still = (0.0, 0.0, 0.0, 0.0)
+    if len(circles) < _MIN_TILES:
+        return Descan(disk=disk, slopes_px=still, scatter_px=float("nan"), n_parts=len(circles))
+    found, design = circles[:, :2], _plane(places, statistics.total.shape)
+    coefficients = _robust_fit(design, found, np.ones(len(found)))
+    left = ((found - design @ coefficients) ** 2).sum()
+    gained = ((found - np.median(found, axis=0)) ** 2).sum() - left
+    if gained / 4 < 4 * left / (2 * len(found) - 6):
+        scatter = float(np.sqrt((left + gained) / len(found)))
+        return Descan(disk=disk, slopes_px=still, scatter_px=scatter, n_parts=len(found))
+    y, x = coefficients[0]
+    slopes = 2 * coefficients[1:].T / np.array(statistics.total.shape)
+    radius = float(np.median(circles[:, 2]))
+    return Descan(
+        disk=replace(disk, center_px=(float(y), float(x)), radius_px=radius),
+        slopes_px=tuple(float(slope) for slope in slopes.ravel()),  # type: ignore[arg-type]
+        scatter_px=float(np.sqrt(left / len(found))),
+        n_parts=len(found),
+    )
+
+
+def track_disk(statistics: ScanStatistics, disk: Disk) -> tuple[Disk, NDArray[np.float64]]:
+    """Return what `measure_descan` finds, with the centre at every position, shape (scan_y, scan_x, 2)."""
+    found = measure_descan(statistics, disk)
+    return found.disk, centers_over(found.disk, found.slopes_px, statistics.total.shape)
+
+
+def centers_over(disk: Disk, slopes_px: Sequence[float], scan_shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the centre at every position, shape (scan_y, scan_x, 2), of a disk that moves as a plane."""
+    place = np.moveaxis(np.indices(scan_shape), 0, -1) - (np.array(scan_shape) - 1) / 2
+    moved = place @ np.reshape(slopes_px, (2, 2)).T
+    return np.asarray(disk.center_px + moved, dtype=np.float64)
+
+
+def tile_disks(statistics: ScanStatistics, disk: Disk) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the middles of the tiles in which the disk is seen, shape (n, 2), and (y, x, radius) there, (n, 3)."""
     middles = np.meshgrid(*((edge[:-1] + edge[1:] - 1) / 2 for edge in statistics.tile_edges), indexing="ij")
     tiles = statistics.tile_patterns.reshape(-1, *statistics.mean_pattern.shape)
     places, circles = [], []
@@ -43,22 +96,10 @@ def track_disk(statistics: ScanStatistics, disk: Disk) -> tuple[Disk, NDArray[np
             continue
         places.append(place)
         circles.append((*seen.center_px, seen.radius_px))
-    fixed = np.broadcast_to(np.array(disk.center_px), (scan_y, scan_x, 2))
-    if len(circles) < _MIN_TILES:
-        return disk, fixed
-    found, design = np.array(circles)[:, :2], _plane(np.array(places), (scan_y, scan_x))
-    coefficients = _robust_fit(design, found, np.ones(len(found)))
-    left = ((found - design @ coefficients) ** 2).sum()
-    gained = ((found - np.median(found, axis=0)) ** 2).sum() - left
-    if gained / 4 < 4 * left / (2 * len(found) - 6):
-        return disk, fixed
-    centers = _plane(np.moveaxis(np.indices((scan_y, scan_x)), 0, -1), (scan_y, scan_x)) @ coefficients
-    y, x = centers.mean(axis=(0, 1))
-    radius = float(np.median([circle[2] for circle in circles]))
-    return replace(disk, center_px=(float(y), float(x)), radius_px=radius), np.asarray(centers, dtype=np.float64)
+    return np.array(places).reshape(-1, 2), np.array(circles).reshape(-1, 3)
 
 
-def _plane(position: NDArray[np.number], scan_shape: tuple[int, int]) -> NDArray[np.float64]:
+def _plane(position: NDArray[np.number], scan_shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return the terms 1, y, x of scan positions (..., 2), y and x from -1 to 1 over the scan."""
     scaled = 2 * (position + 0.5) / np.array(scan_shape) - 1
     return np.concatenate([np.ones_like(scaled[..., :1]), scaled], axis=-1)

@@ -73,13 +73,13 @@ def find_disk(mean_pattern: NDArray[np.number], radius_px: float | None = None) 
     """
     if radius_px is not None and not (np.isfinite(radius_px) and radius_px > 0):
         raise ValueError(f"radius_px is {radius_px}; it must be a positive number of detector pixels")
-    image = _clean(mean_pattern)
+    image = clean_pattern(mean_pattern)
     circle, step_px = _coarse(image, radius_px)
-    width_px = _rim_width_px(image, circle)
+    width_px = rim_width_px(image, circle)
     if step_px > 2 * width_px:
-        circle = _Rim(image, step_px / 2).fit(circle, step_px, radius_px)
-        width_px = _rim_width_px(image, circle)
-    rim = _Rim(image, width_px)
+        circle = Rim(image, step_px / 2).fit(circle, step_px, radius_px)
+        width_px = rim_width_px(image, circle)
+    rim = Rim(image, width_px)
     circle = rim.fit(circle, width_px, radius_px)
     disk = _disk(circle, residual=rim.wrong_way(circle))
     _check(image, disk)
@@ -101,10 +101,10 @@ def follow_disk(pattern: NDArray[np.number], disk: Disk) -> Disk:
     ValueError
         If there are no counts, or no similar disk within a third of its radius.
     """
-    image = _clean(pattern)
+    image = clean_pattern(pattern)
     circle = np.array([*disk.center_px, disk.radius_px])
-    for width_px in (0.1 * disk.radius_px, _rim_width_px(image, circle)):
-        rim = _Rim(image, width_px)
+    for width_px in (0.1 * disk.radius_px, rim_width_px(image, circle)):
+        rim = Rim(image, width_px)
         circle = rim.fit(circle, width_px, None)
     change_px = float(np.abs(circle - [*disk.center_px, disk.radius_px]).max())
     if change_px > disk.radius_px / 3:
@@ -119,7 +119,7 @@ def _disk(circle: Circle, residual: float = 0.0) -> Disk:
     return Disk(center_px=(y, x), radius_px=radius, residual=residual)
 
 
-def _clean(pattern: NDArray[np.number]) -> NDArray[np.float64]:
+def clean_pattern(pattern: NDArray[np.number]) -> NDArray[np.float64]:
     """Return the counts without hot or dead single pixels, relative to the brightest that is left."""
     image = np.asarray(pattern, dtype=np.float64)
     if image.ndim != 2 or min(image.shape) < 8:
@@ -181,8 +181,8 @@ def _gradient(image: NDArray[np.float64], sigma_px: float) -> list[NDArray[np.fl
     return [ndimage.gaussian_filter(image, sigma_px, order=order, mode="nearest") for order in ((1, 0), (0, 1))]
 
 
-class _Rim:
-    """The fall-off of the square root of the intensity along circles, seen with a given width."""
+class Rim:
+    """The fall-off of the square root of the intensity along the rim of a disk, seen with a given width."""
 
     def __init__(self, image: NDArray[np.float64], width_px: float) -> None:
         root = np.sqrt(ndimage.gaussian_filter(image, width_px / 2, mode="nearest"))
@@ -191,10 +191,16 @@ class _Rim:
         self._last = np.array(image.shape)[:, None] - 1
 
     def fall(self, circle: Circle) -> NDArray[np.float64]:
-        """Return the outward fall-off per pixel around `circle`, NaN outside the detector."""
+        """Return the outward fall-off per pixel around `circle`, NaN outside the detector.
+
+        Two more numbers make it an ellipse: the shares of the radius that go with the cosine and the
+        sine of twice the angle, which counts from the columns to the rows.
+        """
         angle = np.linspace(0, 2 * np.pi, int(np.clip(4 * circle[2], 64, 720)), endpoint=False)
         outward = np.stack([np.sin(angle), np.cos(angle)])
-        points = circle[:2, None] + circle[2] * outward
+        long, slanted = circle[3:] if len(circle) > 3 else (0.0, 0.0)
+        radius = circle[2] * (1 + long * np.cos(2 * angle) + slanted * np.sin(2 * angle))
+        points = circle[:2, None] + radius * outward
         inside = ((points >= 0) & (points <= self._last)).all(axis=0)
         gradient = [
             ndimage.map_coordinates(spline, points, order=3, mode="nearest", prefilter=False)
@@ -222,7 +228,7 @@ class _Rim:
         return float((-fall).clip(min=0).sum() / max(np.abs(fall).sum(), 1e-12))
 
 
-def _rim_width_px(image: NDArray[np.float64], circle: Circle) -> float:
+def rim_width_px(image: NDArray[np.float64], circle: Circle) -> float:
     """Return over how many pixels to look for the rim: few, but enough to see it 40 times above the noise.
 
     Along a rim of radius r and contrast A, a derivative of Gaussian of width s is

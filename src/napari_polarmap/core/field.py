@@ -81,7 +81,7 @@ def _at(maps: NDArray[np.float64], frequency: NDArray[np.float64]) -> NDArray[np
 
 def _halves() -> NDArray[np.int64]:
     orders = np.arange(-_ORDERS, _ORDERS + 1)
-    return np.array([(h, k) for h in orders for k in orders if (h, k) > (0, 0)])
+    return np.array([(h, k) for h in orders for k in orders if h > 0 or (h == 0 and k > 0)])
 
 
 def _without_slow(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from napari_polarmap.core.field import FieldWaves
 
-
 _SIGMAS: Final = 3.0
 
 
@@ -109,7 +108,9 @@ def _least_curl(waves: FieldWaves, flip: bool) -> tuple[NDArray[np.float64], NDA
     """Return angle (degrees) and share of curl from all waves, then without each one of them."""
     along, across = _along_and_across(waves, flip)
     # The curl of the field turned by an angle t is cos(t) across - sin(t) along.
-    parts = np.stack([np.abs(across) ** 2 - waves.noise, np.abs(along) ** 2 - waves.noise, (across * along.conj()).real])
+    parts = np.stack(
+        [np.abs(across) ** 2 - waves.noise, np.abs(along) ** 2 - waves.noise, (across * along.conj()).real]
+    )
     total = parts.sum(axis=1, keepdims=True)
     across_power, along_power, mixed = np.concatenate([total, total - parts], axis=1)
     half = (along_power - across_power) / 2
