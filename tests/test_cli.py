@@ -19,9 +19,22 @@ from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import list_models
 from napari_polarmap.pipeline.training import TrainProgress
+from napari_polarmap.plugin import sample_path
 from napari_polarmap.terminal import ProgressLine
 
-COMMANDS = ("demo", "info", "map", "information", "models", "simulate", "train", "calibrate", "evaluate", "export")
+COMMANDS = (
+    "demo",
+    "info",
+    "map",
+    "measure",
+    "information",
+    "models",
+    "simulate",
+    "train",
+    "calibrate",
+    "evaluate",
+    "export",
+)
 SHAPE = (6, 8)
 
 
@@ -427,3 +440,22 @@ def test_a_scan_of_zeros_is_refused_in_words(refuse, tmp_path):
     path = write_scan(tmp_path / "zeros.h5", np.zeros((4, 4, 32, 32), dtype=np.uint16))
     assert "zeros" in refuse("map", path, "--out", tmp_path / "r.h5")
     assert not (tmp_path / "r.h5").exists()
+
+
+def test_a_measured_calibration_is_used_by_map_and_stored_with_the_result(tmp_path, capsys):
+    sample, calibration = sample_path("defect"), tmp_path / "cal.json"
+    assert main(["measure", str(sample), "--out", str(calibration)]) == 0
+    assert "rotation" in capsys.readouterr().out
+    record = json.loads(calibration.read_text())
+    assert record["calibration"]["origin"]["rotation_deg"].startswith("automatic")
+    record["calibration"] |= {"rotation_deg": 45.0, "center_px": [27.0, 26.0]}
+    calibration.write_text(json.dumps(record))
+    command = ["map", str(sample), "--out", str(tmp_path / "r.h5"), "--calibration", str(calibration), "--pool", "cell"]
+    assert main([*command, "--scan-step-A", "0.51"]) == 0
+    kept = PolarizationMap.load(tmp_path / "r.h5").provenance
+    assert kept["calibration"]["rotation_deg"] == 45
+    assert kept["calibration"]["scan_step_A"] == 0.51
+    assert kept["measured"]["disk_center_px"] == [27.0, 26.0]
+    calibration.write_text("{}")
+    assert main(command) == 2
+    assert "cal.json: no calibration" in capsys.readouterr().err

@@ -99,6 +99,13 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_map_options(command("map", commands.run_map, "map the polarization of a scan"))
 
+    measure = command("measure", commands.run_measure, "measure the calibration of a scan, with residuals")
+    _add_scan_options(measure)
+    _add_calibration_options(measure)
+    measure.add_argument("--out", type=Path, metavar="CAL.json", help="save it, for map --calibration")
+    measure.add_argument("--reference", type=Path, metavar="FILE", help="descan from the same field without specimen")
+    measure.add_argument("--all", action="store_true", help="save doubtful values too")
+
     information = command(
         "information", commands.run_information, "draw which probe positions in the unit cell carry information"
     )
@@ -178,6 +185,20 @@ def _add_scan_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_calibration_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="CAL.json",
+        help="from measure or the window; single options go before it",
+    )
+    for name, text in commands.CALIBRATION.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=float, metavar="V", help=text)
+    parser.add_argument(
+        "--flip", action=argparse.BooleanOptionalAction, help="mirror the detector up-down before turning it, or not"
+    )
+
+
 def _add_map_options(parser: argparse.ArgumentParser) -> None:
     _add_scan_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="RES.h5", help="result file")
@@ -206,10 +227,6 @@ def _add_map_options(parser: argparse.ArgumentParser) -> None:
         "--fdr", type=float, metavar="Q", help="false-discovery rate of irregular positions (default: 0.05)"
     )
     parser.add_argument("--reference", metavar="CLASS|LABELS.h5", help="what to compare the directions with")
-    for name, text in commands.CALIBRATION.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=float, metavar="V", help=text)
-    parser.add_argument(
-        "--flip", action=argparse.BooleanOptionalAction, help="mirror the detector up-down before turning it, or not"
-    )
+    _add_calibration_options(parser)
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="compute on a dask.distributed cluster")

@@ -154,7 +154,7 @@ def run_map(args: Namespace) -> None:
     given["lattice_px"] = None if args.lattice is None else _lattice(args.lattice)
     params = MapParams(**{name: value for name, value in given.items() if value is not None})
     with _open(args) as opened:
-        scan = opened.calibrated(**{name: getattr(args, name) for name in (*CALIBRATION, "flip")})
+        scan = _calibrated(args, opened)
         reference = None if args.reference is None else _reference(args.reference, scan.scan_shape)
         unfinished = Unfinished(args.out.with_name(f"{args.out.name}.unfinished"), resume=args.resume)
         try:
@@ -179,6 +179,43 @@ def _workplace(args: Namespace) -> AbstractContextManager[Workplace | None]:
     except ImportError as error:
         raise UsageError(f"--scheduler: needs napari-polarmap[distributed] ({error})") from None
     return Cluster(args.scheduler, raw=_raw_layout(args))
+
+
+def _calibrated(args: Namespace, scan: Scan4D) -> Scan4D:
+    """Return the scan with the calibration of a file, and then that of single options."""
+    from napari_polarmap.io.calibration_file import load_calibration
+
+    if args.calibration is not None:
+        scan = scan.calibrated(**load_calibration(args.calibration))
+    given = {name: getattr(args, name) for name in (*CALIBRATION, "flip")}
+    return scan.calibrated(**given)
+
+
+def run_measure(args: Namespace) -> None:
+    """Measure the calibration of a scan."""
+    if args.out is not None:
+        _check_output(args.out, args.file, *([args.reference] if args.reference else []))
+    from napari_polarmap.io import open_scan
+    from napari_polarmap.io.calibration_file import save_calibration
+    from napari_polarmap.pipeline.inspection import inspect_scan
+    from napari_polarmap.pipeline.scan_calibration import apply, measure_all, measure_reference
+
+    with _open(args) as opened, ProgressLine() as line:
+        scan = _calibrated(args, opened)
+        found, reasons = measure_all(scan, inspect_scan(scan, progress=line.step))
+        if args.reference is not None:
+            with open_scan(args.reference, scan_shape=scan.scan_shape if args.scan_shape else None) as reference:
+                seen = measure_reference(reference, inspect_scan(reference, progress=line.step), scan.scan_shape)
+            found = [measured for measured in found if measured.part != "descan"] + [seen]
+    calibration = scan.calibration
+    for measured in found:
+        calibration = apply(calibration, measured) if measured.good or args.all else calibration
+        kept = "" if measured.good or args.all else " (left out: --all takes it)"
+        say(f"{measured.part.replace('_', ' '):<13}{measured.value}\n{'':<13}{measured.residual}{kept}")
+    for part, reason in reasons.items():
+        say(f"{part.replace('_', ' '):<13}not measured: {reason}")
+    if args.out is not None:
+        say(f"wrote {save_calibration(calibration, args.out)}")
 
 
 def _lattice(numbers: list[float]) -> tuple[float, ...]:

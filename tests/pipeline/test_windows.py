@@ -65,7 +65,7 @@ def inspected(scan: Scan4D, lattice: Lattice) -> Inspection:
     centers = np.full((*scan.scan_shape, 2), 7.5)
     disk = SimpleNamespace(center_px=(7.5, 7.5), radius_px=6.0)
     statistics = SimpleNamespace(total=np.full(scan.scan_shape, float(scan.data.pattern.sum())), com_px=centers)
-    return Inspection(disk, statistics, lattice, 2.0, centers)
+    return Inspection(disk, statistics, lattice, 2.0, centers, SimpleNamespace())
 
 
 def generated(scan_shape: tuple[int, int], lattice: Lattice = FOUND, params: MapParams | None = None, **scan_options):

@@ -15,17 +15,21 @@ _SIGMAS: Final = 8.0
 _MOST: Final = 0.02
 
 
-def find_bad_pixels(mean_pattern: NDArray[np.number]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def find_bad_pixels(
+    mean_pattern: NDArray[np.number], n_patterns: int | None = None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which pixels are dead and which are hot.
 
     A pixel is hot where it lies far above the third highest of its eight neighbours, dead where it
     lies far below the third lowest: no rim and no spot that the optics can make is so sharp. Up to
-    two bad neighbours do not matter.
+    two bad neighbours do not matter. A dead pixel right on a rim cannot be told from the dark beside it.
 
     Parameters
     ----------
     mean_pattern : ndarray, shape (det_y, det_x)
         Mean over the scan.
+    n_patterns : int, optional
+        How many patterns of counts it is the mean of; sets the counting noise.
 
     Returns
     -------
@@ -37,18 +41,19 @@ def find_bad_pixels(mean_pattern: NDArray[np.number]) -> tuple[NDArray[np.bool_]
         If more than 2 % of the pixels look bad: then it is the pattern, not the detector.
     """
     image = np.nan_to_num(np.asarray(mean_pattern, dtype=np.float64), posinf=0.0, neginf=0.0)
-    low, middle, high = (ndimage.rank_filter(image, rank, footprint=_AROUND, mode="mirror") for rank in (2, 4, 5))
-    noise = 1.4826 * np.median(np.abs(image - middle)[middle > 0.5 * np.quantile(image, 0.99)])
-    # Counting noise grows with the root of the counts.
-    level = noise * np.sqrt(np.maximum(middle, 0) / max(float(np.quantile(image, 0.99)), 1e-300))
-    floor = 1e-3 * float(np.quantile(image, 0.99))
-    hot = image > high + _MARGIN * np.abs(high) + _SIGMAS * level + floor
-    dead = image < low - _MARGIN * np.abs(low) - _SIGMAS * level - floor
+    # Beyond the edge the outermost pixels repeat: a dark line along the edge is not lit, but not dead.
+    low, middle = (ndimage.rank_filter(image, rank, footprint=_AROUND, mode="nearest") for rank in (2, 4))
+    high = ndimage.rank_filter(image, 5, footprint=_AROUND, mode="mirror")
+    top = max(float(np.quantile(image, 0.99)), 1e-300)
+    noise = 1.4826 * float(np.median(np.abs(image - middle)[middle >= 0.5 * top]))
+    allowed = _SIGMAS * noise * np.sqrt(np.maximum(middle, 0) / top) + 1e-3 * top
+    if n_patterns is not None:
+        allowed = np.maximum(allowed, _SIGMAS * np.sqrt(np.maximum(middle, 1 / n_patterns) / n_patterns))
+    hot = image > high + _MARGIN * np.abs(high) + allowed
+    dead = image < low - _MARGIN * np.abs(low) - allowed
     n_bad = int((hot | dead).sum())
     if n_bad > max(4, _MOST * image.size):
-        raise ValueError(
-            f"{n_bad} of {image.size} pixels stand out from their neighbours; that is no fault of single pixels"
-        )
+        raise ValueError(f"{n_bad} of {image.size} pixels stand out from their neighbours; these are no single faults")
     return dead, hot
 
 

@@ -111,6 +111,6 @@ def known_changes(values: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("center_px", "descan"):
         if changes.get(name) is not None:
             changes[name] = tuple(float(value) for value in changes[name])
-    if "bad_pixels" in changes:
+    if changes.get("bad_pixels") is not None:
         changes["bad_pixels"] = tuple((int(y), int(x)) for y, x in changes["bad_pixels"])
     return changes

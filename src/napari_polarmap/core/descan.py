@@ -27,6 +27,8 @@ class Descan:
         As `Calibration.descan`; zeros where the movement is not above its error.
     scatter_px : float
         Root mean square distance of the parts' centres from the plane, NaN where there are too few parts.
+    radius_scatter_px : float
+        Standard deviation of the radius over the parts, NaN where there are too few.
     n_parts : int
         Parts in which the disk was seen.
     """
@@ -34,6 +36,7 @@ class Descan:
     disk: Disk
     slopes_px: tuple[float, float, float, float]
     scatter_px: float
+    radius_scatter_px: float
     n_parts: int
 
 
@@ -52,14 +55,17 @@ def measure_descan(statistics: ScanStatistics, disk: Disk) -> Descan:
     places, circles = tile_disks(statistics, disk)
     still = (0.0, 0.0, 0.0, 0.0)
     if len(circles) < _MIN_TILES:
-        return Descan(disk=disk, slopes_px=still, scatter_px=float("nan"), n_parts=len(circles))
+        return Descan(disk=disk, slopes_px=still, scatter_px=np.nan, radius_scatter_px=np.nan, n_parts=len(circles))
+    scatter_of_radius = float(circles[:, 2].std(ddof=1))
     found, design = circles[:, :2], _plane(places, statistics.total.shape)
     coefficients = _robust_fit(design, found, np.ones(len(found)))
     left = ((found - design @ coefficients) ** 2).sum()
     gained = ((found - np.median(found, axis=0)) ** 2).sum() - left
     if gained / 4 < 4 * left / (2 * len(found) - 6):
         scatter = float(np.sqrt((left + gained) / len(found)))
-        return Descan(disk=disk, slopes_px=still, scatter_px=scatter, n_parts=len(found))
+        return Descan(
+            disk=disk, slopes_px=still, scatter_px=scatter, radius_scatter_px=scatter_of_radius, n_parts=len(found)
+        )
     y, x = coefficients[0]
     slopes = 2 * coefficients[1:].T / np.array(statistics.total.shape)
     radius = float(np.median(circles[:, 2]))
@@ -67,6 +73,7 @@ def measure_descan(statistics: ScanStatistics, disk: Disk) -> Descan:
         disk=replace(disk, center_px=(float(y), float(x)), radius_px=radius),
         slopes_px=tuple(float(slope) for slope in slopes.ravel()),  # type: ignore[arg-type]
         scatter_px=float(np.sqrt(left / len(found))),
+        radius_scatter_px=scatter_of_radius,
         n_parts=len(found),
     )
 

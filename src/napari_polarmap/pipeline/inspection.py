@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.descan import Descan, centers_over, measure_descan
 from napari_polarmap.core.lattice import Lattice, lattice_from_step
 from napari_polarmap.core.lattice_search import find_lattice
 from napari_polarmap.core.preprocessing import (
@@ -18,7 +19,6 @@ from napari_polarmap.core.preprocessing import (
     find_disk,
     sample_mean,
     statistics_steps,
-    track_disk,
 )
 
 Centring = Literal["global", "plane", "position"]
@@ -58,7 +58,9 @@ class Inspection:
         Measured, or nominal from the scan step, or not known.
     mrad_per_px : float
     plane_px : ndarray, shape (scan_y, scan_x, 2)
-        Centre of the disk at every position, from its rim in parts of the scan.
+        Centre of the disk at every position, as the calibration says or from its rim in parts of the scan.
+    descan : Descan
+        As measured, whatever the calibration says.
     notes : list of str
         Sentences on what was assumed or looks wrong.
     """
@@ -68,6 +70,7 @@ class Inspection:
     lattice: Lattice
     mrad_per_px: float
     plane_px: NDArray[np.float64]
+    descan: Descan
     notes: list[str] = field(default_factory=list)
 
 
@@ -96,22 +99,41 @@ def inspection_steps(scan: Scan4D) -> Generator[Progress, None, Inspection]:
         If the patterns show no disk, or hold no counts.
     """
     yield Progress("finding the disk", 0, 1)
-    known = scan.calibration
-    radius = None
-    if known.mrad_per_px and known.convergence_mrad:
-        radius = known.convergence_mrad / known.mrad_per_px
     sampled = _disk(scan, sample_mean(scan))
     statistics = yield from _statistics(scan, sampled, "measuring centres of mass")
     disk = _disk(scan, statistics.mean_pattern)
     if _differ(disk, sampled):
         statistics = yield from _statistics(scan, disk, "measuring centres of mass again")
+    return conclude(scan, statistics, measure_descan(statistics, disk))
+
+
+def conclude(scan: Scan4D, statistics: ScanStatistics, descan: Descan) -> Inspection:
+    """Return what a pass over a scan says together with its calibration.
+
+    Parameters
+    ----------
+    scan : Scan4D
+        Its calibration overrules what was measured; its data are not read.
+    statistics : ScanStatistics
+    descan : Descan
+        As measured.
+    """
+    known = scan.calibration
+    disk = replace(
+        descan.disk,
+        center_px=known.center_px or descan.disk.center_px,
+        radius_px=known.radius_px or descan.disk.radius_px,
+    )
+    plane_px = centers_over(disk, known.descan or descan.slopes_px, scan.scan_shape)
     notes = []
+    radius = None
+    if known.mrad_per_px and known.convergence_mrad:
+        radius = known.convergence_mrad / known.mrad_per_px
     if radius is not None and abs(disk.radius_px / radius - 1) > 0.1:
         notes.append(
             f"The disk has a radius of {disk.radius_px:.1f} px, but {known.convergence_mrad:g} mrad at "
             f"{known.mrad_per_px:g} mrad per pixel make {radius:.1f} px; check the calibration."
         )
-    disk, plane_px = track_disk(statistics, disk)
     mrad_per_px = known.mrad_per_px
     if mrad_per_px is None:
         convergence = known.convergence_mrad
@@ -124,7 +146,7 @@ def inspection_steps(scan: Scan4D) -> Generator[Progress, None, Inspection]:
         notes.append(f"{statistics.n_unreadable} patterns could not be read; they are undefined in the map.")
     if statistics.n_bad_pixels:
         notes.append(f"{statistics.n_bad_pixels} detector readings were not finite; they were counted as zero.")
-    return Inspection(disk, statistics, lattice, mrad_per_px, plane_px, notes)
+    return Inspection(disk, statistics, lattice, mrad_per_px, plane_px, descan, notes)
 
 
 def disk_centers(inspection: Inspection, center: Centring) -> NDArray[np.float64]:
@@ -147,6 +169,9 @@ def _disk(scan: Scan4D, mean_pattern: NDArray[np.float64]) -> Disk:
     try:
         return find_disk(mean_pattern)
     except ValueError as error:
+        known = scan.calibration
+        if known.center_px is not None and known.radius_px is not None:
+            return Disk(center_px=known.center_px, radius_px=known.radius_px, residual=1.0)
         raise ValueError(f"{scan.name}: {error}") from None
 
 
