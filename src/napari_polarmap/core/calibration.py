@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -94,6 +95,11 @@ class Calibration:
     def missing(self) -> tuple[str, ...]:
         """Names of the quantities that are not known and that no measurement of the scan gives."""
         return tuple(name for name, value in asdict(self).items() if value is None and name in _ASKED)
+
+    def record(self) -> dict[str, Any]:
+        """Return all values as JSON keeps them."""
+        lists: dict[str, Any] = json.loads(json.dumps({**asdict(self), "origin": dict(self.origin)}))
+        return lists
 
     @property
     def distortion(self) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ _NAMES: Final = frozenset(entry.name for entry in fields(Calibration))
 def save_calibration(calibration: Calibration, path: str | Path) -> Path:
     """Write a calibration as JSON; what is not known is left out."""
     path = Path(path)
-    known = {name: value for name, value in asdict(calibration).items() if value is not None}
+    known = {name: value for name, value in calibration.record().items() if value is not None}
     record = {"format": FORMAT, "format_version": FORMAT_VERSION, "calibration": known}
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path

@@ -267,7 +267,7 @@ def _provenance(frame: Frame, plan: WindowPlan | None, notes: list[str]) -> dict
     lattice = plan.lattice if plan else inspection.lattice
     return {
         "input": describe_source(frame.scan),
-        "calibration": asdict(frame.scan.calibration),
+        "calibration": frame.scan.calibration.record(),
         "parameters": {**asdict(frame.params), "lattice_px": list(frame.params.lattice_px or ()) or None},
         "model": {"name": info.name, "title": info.title, "sha256": info.sha256},
         "measured": {
