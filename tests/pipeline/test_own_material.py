@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -17,9 +18,18 @@ pytest.importorskip("abtem")
 
 SETS = Path(__file__).parents[2] / "benchmarks" / "sets"
 
-SPECIMEN = """
+PEROVSKITE = """
 [specimen]
 cif = "pbtio3.cif"
+cells = 3
+"""
+
+WURTZITE = """
+[cell]
+zone_axis = "2 1 0"
+box_A = [12, 18]
+[specimen]
+cif = "aln.cif"
 """
 
 NUMERICS = """
@@ -31,16 +41,15 @@ phonons = 0
 
 SET = f"""
 seed = 1
-{SPECIMEN}
+SPECIMEN
 count = 20
-cells = 3
 unpolarised_fraction = 0.2
 amplitude = 1.2
 [thickness]
 low_nm = 4
 high_nm = 5
 [probe]
-per_cell = 4
+per_cell = PER_CELL
 spread_cells = 1
 {NUMERICS}
 """
@@ -48,7 +57,7 @@ spread_cells = 1
 SCAN = f"""
 kind = "scan"
 seed = 2
-{SPECIMEN}
+SPECIMEN
 amplitude = 1.2
 [scene]
 rows = 12
@@ -71,10 +80,13 @@ singles = 1
 """
 
 
-def test_simulate_train_and_map_a_material_with_four_directions(tmp_path, in_process, capsys):
-    shutil.copy(SETS / "pbtio3.cif", tmp_path)
+@pytest.mark.parametrize(("material", "specimen", "per_cell"), [("PbTiO3", PEROVSKITE, 4), ("AlN", WURTZITE, 9)])
+def test_simulate_train_and_map_a_material_with_four_directions(
+    tmp_path, in_process, capsys, material, specimen, per_cell
+):
+    shutil.copy(SETS / f"{material.lower()}.cif", tmp_path)
     for name, text in (("set", SET), ("scan", SCAN), ("train", TRAIN)):
-        (tmp_path / f"{name}.toml").write_text(text)
+        (tmp_path / f"{name}.toml").write_text(text.replace("SPECIMEN", specimen).replace("PER_CELL", str(per_cell)))
     paths = {name: tmp_path / name for name in ("set.h5", "scan.h5", "titanate.safetensors", "map.h5")}
     commands = [
         ["simulate", tmp_path / "set.toml", "--out", paths["set.h5"]],
@@ -87,6 +99,8 @@ def test_simulate_train_and_map_a_material_with_four_directions(tmp_path, in_pro
     patterns = np.random.default_rng(0).random((5, 64, 64), dtype=np.float32)
     probability = load_classifier(paths["titanate.safetensors"]).predict(patterns, pooled=True).probability
     assert (probability[:, ::2].max(axis=1) >= probability[:, 1::2].max(axis=1)).all()
-    assert read_info(paths["titanate.safetensors"]).material == "PbTiO3"
+    assert read_info(paths["titanate.safetensors"]).material == material
+    crystal = json.loads((tmp_path / "scan.manifest.json").read_text())["crystal"]
+    assert crystal["classes"] == ["RM"]
     result = PolarizationMap.load(paths["map.h5"])
     assert set(np.unique(result.domain).tolist()) <= {0, 2, 4, 6, 255}

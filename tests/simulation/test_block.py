@@ -71,7 +71,7 @@ ZIRCONIA = cif(
 FLUORITE = cif("5.13 5.13 5.13 90 90 90", PBC21, "Zr 0.25 0 0.25 1", "O 0 0.25 0 1", "O 0.5 0.25 0 1")
 TRICLINIC = cif(
     "5 6 7 80 95 100", "_symmetry_space_group_name_H-M 'P 1'",
-    "Ti 0 0 0 1", "O 0.5 0.5 0.45 1", "Ti 0.5 0.5 0 1", "O 0 0 0.45 1",
+    "Ti 0 0 0 1", "O 0.5 0.5 0.5 1", "Ti 0.5 0.5 0 1", "O 0 0 0.5 1",
 )  # fmt: skip
 
 
@@ -232,6 +232,7 @@ def test_the_lighter_of_two_near_atoms_goes_also_across_the_edge_of_the_box():
     )  # fmt: skip
     assert len(thinned(slab, 1.5).number) == 8
     assert set(thinned(slab, 2.2).number.tolist()) == {13}
+    assert len(thinned(slab, 2.2, across_edge=True).number) > 4
     assert in_box(slab, 6.0).size_A[:2] == (6.0, 6.0)
 
 
@@ -252,6 +253,7 @@ def test_the_lighter_of_two_near_atoms_goes_also_across_the_edge_of_the_box():
         (WURTZITE.read_text(), "2 1 0", {"edge_axis": "0 1 3"}, "no cell with an edge along 0 1 3 up to 40 A"),
         (WURTZITE.read_text(), "2 1 0", {"charge": {"Ga": Uniform(3, 3)}}, "cell.charge: no Ga in AlN; known: Al, N"),
         (WURTZITE.read_text(), "2 1 0", {"polar_direction": "0 0 1", "parent": str(WURTZITE)}, "exclude each other"),
+        (WURTZITE.read_text(), "2 1 0", {"polar_direction": "0 0 1"}, "anions are 0.587 A apart in this one"),
         (TITANATE, "0 0 1", {}, "no polarization: cations and anions are 0.000 A apart"),
         (TITANATE, "0 0 1", {"parent": str(WURTZITE)}, "cell.parent holds AlN, 4 sites"),
         (TRICLINIC, "0 0 1", {"polar_direction": "1 0 0"}, "has right angles within cell.strain = 0.01; the nearest"),

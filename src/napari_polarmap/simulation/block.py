@@ -186,8 +186,11 @@ def in_box(structure: Structure, size_A: float) -> Structure:
     return replace(structure, position_A=position, size_A=(size_A, size_A, structure.size_A[2]))
 
 
-def thinned(structure: Structure, least_A: float) -> Structure:
-    """Take away the lighter of any two atoms nearer than `least_A`; periodic across the beam."""
+def thinned(structure: Structure, least_A: float, *, across_edge: bool = False) -> Structure:
+    """Take away the lighter of any two atoms nearer than `least_A`; periodic across the beam.
+
+    With `across_edge` only of two that are near through the edge of the box.
+    """
     from scipy.spatial import cKDTree
 
     heavy_first = np.argsort(-structure.number, kind="stable")
@@ -196,6 +199,8 @@ def thinned(structure: Structure, least_A: float) -> Structure:
     place[:, 2] -= place[:, 2].min()
     tree = cKDTree(place, boxsize=(*structure.size_A[:2], 0.0))
     near = tree.query_pairs(least_A, output_type="ndarray")
+    if across_edge:
+        near = near[np.linalg.norm(place[near[:, 0]] - place[near[:, 1]], axis=1) > least_A]
     mask = np.ones(len(place), bool)
     mask[heavy_first[near.max(axis=1)]] = False
     return structure.keep(mask)

@@ -65,6 +65,11 @@ def _displaced(
     if table.polar_direction:
         if parent:
             raise ConfigError("cell.polar_direction and cell.parent exclude each other; give one of them")
+        if (size := _own_polarization_A(file)) > NO_POLARIZATION_A:
+            raise ConfigError(
+                f"cell.polar_direction is for a CIF without polarization; cations and anions are {size:.3f} A apart "
+                "in this one"
+            )
         polar = _direction("cell.polar_direction", table.polar_direction) @ file.cell_A
         return np.zeros_like(file.fractional), np.asarray(polar / np.linalg.norm(polar), dtype=np.float64)
     charge = formal_charges(file, {symbol: one(f"cell.charge.{symbol}", v) for symbol, v in table.charge.items()})
@@ -77,6 +82,15 @@ def _displaced(
             "specimen.shift_A, or the CIF of the polar structure"
         )
     return moved, vector / size
+
+
+def _own_polarization_A(file: CifFile) -> float:
+    """Return how far the centres of cations and anions are apart, as far as it can be told."""
+    try:
+        charge = formal_charges(file, {})
+        return float(np.linalg.norm(polarization_A(file, displacements_from_inversion(file, charge), charge)))
+    except ConfigError:
+        return 0.0
 
 
 def _block(

@@ -159,7 +159,7 @@ def simulate_block(config: SimulationConfig, index: int) -> NDArray[np.float16]:
     size = scene.box_A
     box = scene.structure.window((float(centre[0]), float(centre[1])), size)
     if scene.least_A:
-        box = thinned(box, scene.least_A)
+        box = thinned(box, scene.least_A, across_edge=True)
     layers = np.round(10 * scene.thickness_nm[block].ravel() / box.layer_A)
     planes, plane = np.unique(layers, return_inverse=True)
     tilts = scene.tilt_mrad[block].reshape(-1, 2)
