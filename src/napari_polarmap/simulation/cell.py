@@ -159,11 +159,9 @@ def _right_angled(file: CifFile, polar: NDArray[np.float64], table: CellTable) -
     kept[kept] = length[kept] <= np.sort(length[kept])[:_MAX_VECTORS][-1]
     lattice, along, flat, length = lattice[kept], along[kept], flat[kept], length[kept]
 
-    # For every pair of a row and a column vector: area, strain that makes right angles, angle of P.
+    # For every pair of a row and a column vector: area, angle of P, and the strain that makes right angles.
     row, column = flat[:, None], flat[None]
     area = np.cross(column, row) @ beam
-    lean = np.abs(along) / length
-    strain = np.maximum(np.abs((row * column).sum(axis=2)) / np.outer(length, length), np.maximum.outer(lean, lean)) / 2
     angle = np.degrees(np.arctan2(-(flat @ polar / length)[:, None], (flat @ polar / length)[None]))
     base = np.where(np.abs(angle) < 22.5, 0, 1)
     fits = (area > 0) & (np.abs(angle - 45 * base) <= _OFF_AXIS_DEG)
@@ -174,6 +172,8 @@ def _right_angled(file: CifFile, polar: NDArray[np.float64], table: CellTable) -
             raise ConfigError(f"cell.edge_axis = {table.edge_axis!r} lies along the beam; choose one across it")
         parallel = np.abs(flat @ edge) / length / np.linalg.norm(edge) > np.cos(np.radians(_EDGE_DEG))
         fits &= parallel[:, None] | parallel[None]
+    strain = np.full(fits.shape, np.inf)
+    strain[fits] = _strain(lattice / np.linalg.norm(lattice, axis=1)[:, None], beam, *np.nonzero(fits))
     limit = one("cell.strain", table.strain)
     good = fits & (strain <= limit)
     if not good.any():
@@ -190,6 +190,14 @@ def _right_angled(file: CifFile, polar: NDArray[np.float64], table: CellTable) -
     order = np.lexsort([length[np.nonzero(good)[1]].round(3), strain[good].round(4), area[good].round(2)])
     i, j = (int(index[order[0]]) for index in np.nonzero(good))
     return np.array([lattice[i], lattice[j], depth]), Direction(int(base[i, j]))
+
+
+def _strain(
+    unit: NDArray[np.float64], beam: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the largest strain that gives each cell of a row vector, a column vector and the beam right angles."""
+    cells = np.stack([unit[rows], unit[columns], np.broadcast_to(beam, (len(rows), 3))], axis=1)
+    return np.asarray(np.abs(np.linalg.svd(cells, compute_uv=False) - 1).max(axis=1), dtype=np.float64)
 
 
 def _lattice_vectors(file: CifFile) -> NDArray[np.float64]:
