@@ -1,5 +1,6 @@
 # make demo   map the packaged sample scan      make test   everything that is checked before a merge
 # make lint   style, types and import rule      make bench  speed on this machine
+# make bench-paper   the published comparison done again; bench-paper-quick: its short form
 # make docs   the documentation, strictly       make screenshots  photographs of the real window
 # make clean  remove what these made            make distclean  and the environment
 #
@@ -8,7 +9,7 @@
 
 .DEFAULT_GOAL := demo
 .NOTPARALLEL:
-.PHONY: demo test lint format pytest bench docs screenshots clean distclean system setup setup-docs
+.PHONY: demo test lint format pytest bench bench-paper bench-paper-quick docs screenshots clean distclean system setup setup-docs
 
 bin := .venv/bin
 export PYTHON ?= python3
@@ -34,6 +35,13 @@ pytest: system setup
 
 bench: setup
 	$(bin)/python benchmarks/speed.py
+
+# Sets that are missing in build/bench-sets are simulated first (an hour or two); records are kept below build/.
+bench-paper: setup
+	$(bin)/python benchmarks/paper.py --report docs $(ARGS)
+
+bench-paper-quick: setup
+	$(bin)/python benchmarks/paper.py --quick --report docs $(ARGS)
 
 docs: setup-docs
 	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict

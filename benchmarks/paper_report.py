@@ -162,13 +162,7 @@ def _packaged(records: list[Record]) -> str:
                 else:
                     found = _window(record, name)
                     cells.append("-" if found is None else f"{100 * found[1]['accuracy']:.0f} ({found[0]})")
-            title = _title(record)
-            label = {
-                "single": "single patterns",
-                "one cell": "one cell",
-                "wide": f"{WIDE} × {WIDE} cells or the widest",
-            }
-            rows.append([title, label[what], *cells])
+            rows.append([_title(record), what, *cells])
     text = (
         "The packaged classifiers on the same sets, right directions in per cent; for wide windows their edge in cells:"
     )

@@ -10,6 +10,7 @@ from napari_polarmap.core.symmetry import OPERATIONS
 from napari_polarmap.models.registry import BUNDLED, MODELS, default_model, list_models, load_classifier
 from napari_polarmap.models.weights import ModelFileError, ModelInfo, read_info, save_model
 
+FILES = sorted(BUNDLED.glob("*.safetensors"))
 NAMES = [info.name for info in list_models()]
 
 
@@ -20,9 +21,9 @@ def some_patterns(n: int = 6) -> np.ndarray:
     return (disk * (1 + 0.05 * rng.standard_normal((n, 64, 64)))).astype(np.float32)
 
 
-def test_a_cnn_and_a_knn_are_packaged_together_below_30_mb():
-    assert {"cnn", "pca_knn"} <= {info.network for info in list_models()}
-    assert sum(path.stat().st_size for path in BUNDLED.glob("*.safetensors")) < 30e6
+def test_one_classifier_of_every_kind_is_packaged_together_below_60_mb():
+    assert {"template", "cnn", "pca_knn", "resnet18", "vgg11"} == {read_info(path).network for path in FILES}
+    assert sum(path.stat().st_size for path in FILES) < 60e6
 
 
 def test_there_is_one_recommended_model_and_it_is_the_default():

@@ -1,0 +1,138 @@
+"""The published benchmark: its parts on tiny data, and the report from records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_polarmap.core.directions import VECTORS_YX
+from napari_polarmap.io.hdf5 import write_scan
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_can_be_imported(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def disk_scan(path: Path, offset_px: float = 0.0) -> Path:
+    """Eight by eight patterns that lean to the right (RM), their disk off the middle in y."""
+    y, x = np.mgrid[:64, :64] - 31.5
+    disk = 1 / (1 + np.exp(2 * (np.hypot(y - offset_px, x) - 20)))
+    lean = disk * (1 + 0.3 * VECTORS_YX[0][1] * x / 20)
+    data = np.random.default_rng(0).poisson(50 * lean, (8, 8, 64, 64)).astype(np.uint16)
+    return write_scan(
+        path,
+        data,
+        attrs={"mrad_per_px": 1.05, "convergence_mrad": 21.0, "scan_step_A": 0.5, "voltage_kV": 200.0},
+        label=np.zeros((8, 8), np.uint8),
+    )
+
+
+def middle(patterns: np.ndarray) -> float:
+    rows = np.arange(64) - 31.5
+    return float((patterns.sum(axis=(0, 2)) * rows).sum() / patterns.sum())
+
+
+def test_the_published_crop_moves_the_disk_to_the_mirror_side(tmp_path):
+    from paper_sets import read_patterns_of
+
+    scan = read_patterns_of(disk_scan(tmp_path / "s.h5", offset_px=-3.0))
+    assert abs(middle(scan.patterns)) < 0.3
+    assert middle(scan.published) == pytest.approx(-6, abs=0.5)  # twice as far out as the disk was
+
+
+def test_quarter_turns_of_a_scan_give_four_directions_split_by_position(tmp_path):
+    from paper_sets import published_protocol
+
+    protocol = published_protocol([disk_scan(tmp_path / "s.h5")])
+    assert np.unique(protocol.label).tolist() == [0, 2, 4, 6]
+    shares = np.bincount(protocol.part) / len(protocol.part)
+    np.testing.assert_allclose(shares, (0.8, 0.1, 0.1), atol=0.06)
+
+
+def test_a_record_is_made_once_and_kept_whole(tmp_path):
+    from paper import keep
+
+    path, calls = tmp_path / "a.json", []
+
+    def make():
+        calls.append(1)
+        return {"random_split": 0.5}
+
+    keep(path, make)
+    keep(path, make)
+    assert len(calls) == 1
+    assert json.loads(path.read_text())["random_split"] == 0.5
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_network_of_the_quick_form_is_trained_and_answers(tmp_path):
+    from dataclasses import replace
+
+    from paper import QUICK, train_network
+    from paper_sets import published_protocol
+
+    torch.set_num_threads(1)
+    protocol = published_protocol([disk_scan(tmp_path / "s.h5")])
+    scope = replace(QUICK, epochs={"published_cnn": 12}, learning_rate={"published_cnn": 1e-3}, binning=4)
+    answer = train_network("published_cnn", "classification", "plain", 1, protocol, scope)
+    patterns, label = protocol.of(2)
+    assert (answer(patterns) == label).mean() > 0.4  # chance is a quarter
+
+
+def records(folder: Path) -> Path:
+    """Two seeds of one published model and one packaged classifier."""
+    from paper_report import DOSES, OFFSETS_PX, POOLED_DOSES
+    from paper_sets import EXPERIMENTAL, SYNTHETIC
+
+    names = SYNTHETIC + EXPERIMENTAL
+    specimens = {"right": [1, 0, 1], "thickness_nm": [10, 30, 50], "tilt_mrad": [0.1, 1, 3]}
+    for seed, right in ((1, 0.98), (2, 1.0)):
+        record = {
+            "network": "resnet50",
+            "objective": "regression",
+            "treatment": "plain",
+            "seed": seed,
+            "random_split": right,
+            "held_out": 0.3,
+            "truth": dict.fromkeys(names, "RM"),
+            "sets": {name: {"accuracy": 0.2, "opposite": 0.1, "majority": "LU"} for name in names},
+            "published_crop": dict.fromkeys(EXPERIMENTAL, 0.1),
+            "offset": [0.9] * len(OFFSETS_PX),
+            "dose": [0.5] * len(DOSES),
+            "specimens": specimens,
+        }
+        (folder / f"resnet50-{seed}.json").write_text(json.dumps(record))
+    windows = {"1": {"accuracy": 0.9, "neighbour": 0.1, "opposite": 0.0}}
+    windows["3"] = {"accuracy": 1.0, "neighbour": 0.0, "opposite": 0.0}
+    record = {
+        "title": "Templates, x",
+        "sets": {name: {"single": None, "windows": windows} for name in names},
+        "offset": [0.9] * len(OFFSETS_PX),
+        "dose": [0.5] * len(POOLED_DOSES),
+        "dose_still": [0.5, 0.75, None, 0.9, 1.0],
+        "specimens": specimens,
+        "single": 0.125,
+    }
+    (folder / "packaged-t.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_the_report_holds_means_spreads_goals_and_a_figure_per_finding(tmp_path):
+    from paper_report import write_report
+
+    (tmp_path / "records").mkdir()
+    write_report(records(tmp_path / "records"), tmp_path / "report", quick=True)
+    text = (tmp_path / "report" / "benchmark-table.md").read_text()
+    assert "| resnet50 | regression | plain | 99.0 ± 1.0 | 30.0 ± 0.0 | 20.0 ± 0.0 |" in text
+    assert "0.0 of 7" in text
+    assert "Templates 75.0%" in text  # 10^5 electrons, no tilt
+    assert "Templates says nothing" in text
+    pictures = {path.name for path in (tmp_path / "report").glob("*.png")}
+    assert pictures == {f"benchmark-{name}.png" for name in ("split", "thickness", "tilt", "dose", "offset")}
