@@ -22,6 +22,7 @@ from napari_polarmap.plugin import sample_path
 from napari_polarmap.widgets.map_widget import MapWidget
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+SLICE = IMAGES.parents[1] / "tests" / "data" / "training_slice.h5"
 SIZE = (1280, 800)
 MINUTES = 60.0
 
@@ -174,6 +175,24 @@ def errors() -> None:
     tour.close()
 
 
+def train() -> None:
+    """The dock that trains, on the slice of a training set that the tests use: too few specimens to learn much."""
+    tour = Tour()
+    _, dock = tour.viewer.window.add_plugin_dock_widget("napari-polarmap", "Train a classifier")
+    tour.dock.parentWidget().hide()
+    tour.rest(1.0)
+    dock.choose([SLICE])
+    dock.epochs.setValue(20)
+    dock.batch.setValue(16)
+    dock.patience.setValue(0)
+    dock.train()
+    wait(lambda: len(next(iter(dock._histories.values()), {}).get("loss", ())) >= 12)
+    tour.shoot("train")
+    dock.cancel_button.click()
+    wait(lambda: dock.train_button.isEnabled())
+    tour.close()
+
+
 def main() -> int:
     """Take every photograph."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -182,6 +201,8 @@ def main() -> int:
         two_domains()
         defect()
         errors()
+        os.environ["XDG_DATA_HOME"] = folder  # the user's model folder
+        train()
         os.chdir(IMAGES)
     return 0
 

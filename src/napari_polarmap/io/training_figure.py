@@ -37,7 +37,7 @@ def draw_losses(figure: Figure, histories: Mapping[str, History]) -> None:
         below.plot(epochs, history.get("validation_accuracy", ()), "--", color=color, marker=marker)
     above.set_ylabel("loss")
     if histories:
-        above.legend(fontsize=7, frameon=False)
+        figure.legend(loc="outside upper left", fontsize=7, frameon=False, ncols=1)
     below.set(ylabel="right, validation", xlabel="epoch", ylim=(0, 1))
     below.axhline(1 / 8, color="0.5", lw=0.8, ls=":")
     below.annotate("chance", (1, 1 / 8), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7)

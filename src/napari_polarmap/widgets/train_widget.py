@@ -98,7 +98,8 @@ class TrainWidget(Dock):
         self.filtered = QCheckBox("Published filter")
         self.filtered.setToolTip("Only single patterns whose centre of mass lies farther out than the mean")
         self.resume = QCheckBox("Go on with the stopped run of this name")
-        form = Form()
+        self.form = QWidget()
+        form = Form(self.form)
         form.add("Training set", self.data, self.browse)
         form.add_wide(self.facts)
         form.add("Name", self.name)
@@ -130,7 +131,7 @@ class TrainWidget(Dock):
         self.canvas = FigureCanvasQTAgg(self.figure)
         self.canvas.setMinimumSize(300, 240)
         layout = QVBoxLayout(self)
-        layout.addLayout(form)
+        layout.addWidget(self.form)
         layout.addLayout(row)
         layout.addWidget(self.progress)
         layout.addWidget(self.reason)
@@ -227,8 +228,7 @@ class TrainWidget(Dock):
         self.progress.setVisible(running)
         self.progress.setRange(0, 0)
         self.progress.setFormat("starting")
-        for widget in (self.browse, self.name, self.network, self.resume):
-            widget.setEnabled(not running)
+        self.form.setEnabled(not running)
         self.refresh()
 
     def _on_progress(self, at: TrainProgress) -> None:
