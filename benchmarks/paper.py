@@ -20,7 +20,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,10 @@ TREATMENTS = {
     "both": (1, True),
 }
 SEEDS = (888, 1212, 3000, 5000, 7000)
+
+
+_SIZES = 4
+"""Of windows, the smallest ones, that a packaged classifier is asked for in a scan."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +270,8 @@ def _ask_scan(classifier: Any, path: Path) -> dict[str, Any]:
         params = MapParams(pool="auto")
         plan, _ = plan_windows(scan, inspection, params)
         frame = Frame(scan, classifier, inspection, params)
-        steps = classify(frame, plan, singles=False)
+        few = None if plan is None else replace(plan, pools=plan.pools[:_SIZES])
+        steps = classify(frame, few, singles=False)
         while True:
             try:
                 next(steps)

@@ -99,4 +99,5 @@ def test_a_predictor_without_a_network_for_single_patterns_says_nothing_of_them(
 
 def test_short_numbers_are_not_tried_where_the_processor_has_none(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    monkeypatch.setattr("napari_polarmap.models.network._PAYS", {})
     assert short_numbers_pay(DirectionNetwork("cnn")) is False

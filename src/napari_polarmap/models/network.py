@@ -24,6 +24,7 @@ N_NUISANCE: Final = 3
 """Tilt (row, column) [mrad] and thickness, learnt beside the direction and not used in the map."""
 
 _ALIKE: Final = 0.01
+_PAYS: Final[dict[str, bool]] = {}
 
 Answer = tuple[torch.Tensor, torch.Tensor | None]
 """Outputs of the head, and of tilt and thickness where they are learnt."""
@@ -82,8 +83,16 @@ class DirectionNetwork(nn.Module):
 def short_numbers_pay(network: DirectionNetwork, *, training: bool = False, patterns: int = 16) -> bool:
     """Tell whether bfloat16 is faster than float32 here, by trying both on a few patterns.
 
-    A processor without instructions for it is several times slower with it.
+    A processor without instructions for it is several times slower with it. Networks of one kind are tried
+    once, so that all of a program answer alike.
     """
+    kind = f"{next(network.parameters()).device} {training} {network.grid_px // network.binning} {network.steps}"
+    if kind not in _PAYS:
+        _PAYS[kind] = _pay(network, training, patterns)
+    return _PAYS[kind]
+
+
+def _pay(network: DirectionNetwork, training: bool, patterns: int) -> bool:
     device = next(network.parameters()).device
     abilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     if device.type == "cpu" and not abilities.get("avx512_bf16"):
