@@ -13,6 +13,7 @@ _AROUND: Final = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
 _MARGIN: Final = 0.25
 _SIGMAS: Final = 8.0
 _MOST: Final = 0.02
+_LARGEST: Final = 4
 
 
 def find_bad_pixels(
@@ -51,6 +52,9 @@ def find_bad_pixels(
         allowed = np.maximum(allowed, _SIGMAS * np.sqrt(np.maximum(middle, 1 / n_patterns) / n_patterns))
     hot = image > high + _MARGIN * np.abs(high) + allowed
     dead = image < low - _MARGIN * np.abs(low) - allowed
+    # The jagged edge of a large dark region is none of single pixels.
+    regions, _ = ndimage.label(dead | (image < 1e-3 * top), structure=np.ones((3, 3)))
+    dead &= np.bincount(regions.ravel())[regions] <= _LARGEST
     n_bad = int((hot | dead).sum())
     if n_bad > max(4, _MOST * image.size):
         raise ValueError(f"{n_bad} of {image.size} pixels stand out from their neighbours; these are no single faults")

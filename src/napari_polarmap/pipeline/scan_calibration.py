@@ -105,6 +105,31 @@ def by_hand(calibration: Calibration, **changes: Any) -> Calibration:
     return replace(calibration, **changes, origin=origin)
 
 
+def told(part: str, calibration: Calibration) -> str:
+    """Return what a calibration says of one part, in words."""
+    known = calibration
+    if part == "disk" and known.center_px is not None:
+        y, x = known.center_px
+        return f"{y:.2f}, {x:.2f}" + (f"; r {known.radius_px:.2f} px" if known.radius_px else " px")
+    if part == "descan" and known.descan is not None:
+        return f"≤ {max(map(abs, known.descan)):.4f} px/step" if any(known.descan) else "stands still"
+    if part == "pixel_size" and (known.mrad_per_px or known.convergence_mrad):
+        size, disk = known.mrad_per_px, known.convergence_mrad
+        return f"{size:.4g} mrad" if size else f"disk {disk:.4g} mrad"
+    if part == "scan_step" and known.scan_step_A:
+        return f"{known.scan_step_A:.4g} Å"
+    if part == "rotation":
+        return f"{known.rotation_deg:.1f}°" + (", mirrored" if known.flip else "")
+    if part == "crystal_axis":
+        return f"{known.crystal_angle_deg:.2f}°"
+    if part == "ellipse":
+        percent = 100 * (known.ellipse_ratio - 1)
+        return f"{percent:.2f} % along {known.ellipse_angle_deg:.0f}°" if percent else "round"
+    if part == "bad_pixels":
+        return f"{len(known.bad_pixels)} filled" if known.bad_pixels else "none"
+    return "measured by each map" if part in ("disk", "descan") else "not known"
+
+
 class History:
     """The calibrations that a scan had, so that every part can go back on its own."""
 

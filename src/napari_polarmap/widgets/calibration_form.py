@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_polarmap.core.data import Calibration
+from napari_polarmap.pipeline.scan_calibration import by_hand
 from napari_polarmap.widgets.section import Form, fold_button
 
 NOT_KNOWN = "not known"
@@ -89,7 +90,9 @@ class CalibrationForm(QWidget):
         values: dict[str, Any] = {}
         for name, field in self._fields().items():
             unknown = field.specialValueText() and field.value() == field.minimum()
-            values[name] = None if unknown else field.value()
+            before = getattr(self._calibration, name)
+            same = before is not None and abs(before - field.value()) <= 0.5 * 10.0 ** -field.decimals()
+            values[name] = before if same else None if unknown else field.value()
         return replace(self._calibration, **values, flip=self.flip.isChecked())
 
     def set_calibration(self, calibration: Calibration) -> None:
@@ -110,8 +113,11 @@ class CalibrationForm(QWidget):
         field.setSpecialValueText(NOT_KNOWN if value is None else f"measured: {value:.4g}{field.suffix()}")
 
     def _on_edit(self) -> None:
+        edited = self.calibration
+        names = [*self._fields(), "flip"]
+        self._calibration = by_hand(self._calibration, **{name: getattr(edited, name) for name in names})
         self._show_summary()
-        self.changed.emit(self.calibration)
+        self.changed.emit(self._calibration)
 
     def _show_summary(self) -> None:
         """Show the fields, or all they say in one line."""

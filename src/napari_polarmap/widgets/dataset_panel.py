@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari.components import ViewerModel
+from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -51,6 +52,7 @@ class DatasetPanel(QWidget):
         self._viewer = viewer
         self._jobs = Jobs(self)
         self._scans: list[Scan4D] = []
+        self._watched: list[Layer] = []
         self._path: Path | None = None
         self.scan: Scan4D | None = None
         self._build()
@@ -64,6 +66,9 @@ class DatasetPanel(QWidget):
         for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
             with contextlib.suppress(ValueError):
                 event.disconnect(self._on_layers)
+        for layer in self._watched:
+            layer.events.metadata.disconnect(self._on_metadata)
+        self._watched = []
 
     def _build(self) -> None:
         self.open_button = QPushButton("Open file…")
@@ -217,13 +222,27 @@ class DatasetPanel(QWidget):
 
     def _on_layers(self, event: object = None) -> None:
         """List the scans of all layers; take the first where none is chosen yet."""
-        loaded = [layer.metadata[SCAN_KEY] for layer in self._viewer.layers if SCAN_KEY in layer.metadata]
+        for layer in self._watched:
+            layer.events.metadata.disconnect(self._on_metadata)
+        self._watched = [layer for layer in self._viewer.layers if SCAN_KEY in layer.metadata]
+        for layer in self._watched:
+            layer.events.metadata.connect(self._on_metadata)
+        loaded = [layer.metadata[SCAN_KEY] for layer in self._watched]
         scans = [] if self.scan is None else [self.scan]
         scans += [scan for scan in loaded if not any(scan is entry for entry in scans)]
         self._scans = scans
         self._list_scans()
         if self.scan is None and scans:
             self.choose(scans[0])
+
+    def _on_metadata(self, event: object = None) -> None:
+        """Take over a calibration that was changed elsewhere in the window."""
+        scans = [layer.metadata[SCAN_KEY] for layer in self._watched if SCAN_KEY in layer.metadata]
+        found = next((scan for scan in scans if self.scan is not None and scan.data is self.scan.data), self.scan)
+        if found is not self.scan:
+            self.replace_scan(found)
+            self.calibration.set_calibration(found.calibration)
+            self.calibration_changed.emit(found)
 
     def _list_scans(self) -> None:
         self.choice.blockSignals(True)

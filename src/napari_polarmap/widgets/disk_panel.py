@@ -93,12 +93,16 @@ class DiskPanel(QWidget):
         self.progress.show()
 
     def show_found(self, inspection: Inspection) -> None:
-        """Say what was found."""
+        """Say what was found in a scan."""
+        self.lattice.show_found(inspection.lattice)
+        self.show_disk(inspection)
+
+    def show_disk(self, inspection: Inspection) -> None:
+        """Say where the disk is."""
         disk = inspection.disk
         y, x = disk.center_px
         place = f"Disk at row {y:.2f}, column {x:.2f} px; radius {disk.radius_px:.2f} px"
         lines = [f"{place}; rim residual {100 * disk.residual:.1f} %"]
-        self.lattice.show_found(inspection.lattice)
         # Here the convergence angle is asked for; none is assumed.
         lines += [note for note in inspection.notes if "was assumed" not in note]
         self.found.setText("\n".join(lines))

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import load_classifier
-from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspection_steps
+from napari_polarmap.pipeline.inspection import Inspection, Progress, conclude, disk_centers, inspection_steps
 from napari_polarmap.pipeline.mapping import MapParams, map_steps
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
@@ -175,6 +175,13 @@ class MapWidget(Dock):
         tell_error(error)
 
     def _on_calibration(self, scan: Scan4D) -> None:
+        if self.inspection is not None and self._inspected is not None:
+            if scan.calibration.bad_pixels != self._inspected.bad_pixels:
+                self._on_scan(scan)
+                return
+            self.inspection = conclude(scan, self.inspection.statistics, self.inspection.descan)
+            self._inspected = scan.calibration
+            self.disk.show_disk(self.inspection)
         self.explorer.set_scan(scan)
         self._layers.update_scan(scan)
         self._show_disk()
