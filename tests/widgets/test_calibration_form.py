@@ -42,7 +42,7 @@ def test_an_edited_field_changes_only_its_quantity(form, qtbot):
     form.set_calibration(Calibration(voltage_kV=300))
     with qtbot.waitSignal(form.changed) as signal:
         form.convergence_mrad.setValue(21.4)
-    assert signal.args == [Calibration(voltage_kV=300, convergence_mrad=21.4)]
+    assert signal.args == [Calibration(voltage_kV=300, convergence_mrad=21.4, origin={"convergence_mrad": "by hand"})]
 
 
 def test_an_emptied_field_is_not_known_again(form):

@@ -288,12 +288,16 @@ def test_conditions_outside_the_training_set_are_warned_of(loaded):
     assert loaded.classifier.run_button.isEnabled()
 
 
-def test_a_run_takes_over_what_was_measured_unless_the_calibration_changed_since(mapped, qtbot, run):
-    assert run.inspections == [mapped.inspection]
+def test_a_run_takes_over_what_was_measured_with_the_calibration_as_it_is_now(mapped, qtbot, run):
+    before = mapped.inspection
+    assert run.inspections == [before]
     mapped.dataset.calibration.scan_step_A.setValue(2)
     click(qtbot, mapped.classifier.run_button)
     qtbot.waitUntil(lambda: len(run.inspections) == 2 and not mapped._mapping.busy)
-    assert run.inspections[1] is None
+    assert run.inspections[1] is mapped.inspection
+    assert mapped.inspection is not before
+    assert mapped.inspection.statistics is before.statistics
+    assert mapped.inspection.lattice.period_px == pytest.approx(3.98 / 2)
 
 
 def test_a_corrected_lattice_goes_into_the_run_and_makes_a_map_out_of_date(mapped, qtbot, run):
