@@ -409,7 +409,7 @@ def run_calibrate(args: Namespace) -> None:
 
     with ProgressLine() as line:
         report = lambda stage, done, total: line(f"calibrating, {stage}", done, total)  # noqa: E731
-        info = calibrate_file(args.model, args.data, args.out, seed=args.seed, report=report)
+        info = calibrate_file(args.model, args.data, args.out, more_paths=args.more, seed=args.seed, report=report)
     say(f"wrote {args.out}: {info.name}")
     say("\n".join(f"  {name.replace('_', ' ')} {value:g}" for name, value in info.scores.items()))
 

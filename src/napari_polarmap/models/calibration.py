@@ -47,6 +47,9 @@ class Calibration:
     sharpness : (float, float, float)
         Logarithm of what log-odds of directions are multiplied by, a polynomial in the
         place within the range, -1 to 1.
+    thickness : (float, float)
+        What is added to that logarithm: first and second power of the place within the
+        range of thicknesses, -1 to 1.
     diagonal : (float, float)
         Added to the log-odds of diagonal directions.
     lapse : (float, float)
@@ -68,6 +71,7 @@ class Calibration:
 
     log10_electrons: tuple[float, float] = (5.0, 8.0)
     sharpness: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    thickness: tuple[float, float] = (0.0, 0.0)
     diagonal: tuple[float, float] = (0.0, 0.0)
     lapse: tuple[float, float] = (-20.0, 0.0)
     informed: tuple[float, float, float] = (
@@ -81,7 +85,10 @@ class Calibration:
     specimens: int = 0
 
     def apply(
-        self, logits: NDArray[np.floating], electrons: NDArray[np.floating]
+        self,
+        logits: NDArray[np.floating],
+        electrons: NDArray[np.floating],
+        thickness: NDArray[np.floating] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the probabilities of the directions, shape (n, 8), and that there is one, shape (n,).
 
@@ -91,12 +98,16 @@ class Calibration:
             Log-odds of the eight directions and of "none".
         electrons : ndarray, shape (n,)
             Behind each pattern.
+        thickness : ndarray, shape (n,), optional
+            Place within the range of thicknesses, -1 to 1, as `Familiarity` tells it; its
+            middle if absent.
         """
         place = self._place(electrons)
-        return _directions(logits, place, self._direction_terms()), _informed(logits, place, self.informed)
+        thin = np.zeros(len(place)) if thickness is None else np.asarray(thickness, np.float64)
+        return _directions(logits, place, thin, self._direction_terms()), _informed(logits, place, self.informed)
 
     def _direction_terms(self) -> NDArray[np.float64]:
-        return np.array([*self.sharpness, *self.diagonal, *self.lapse])
+        return np.array([*self.sharpness, *self.thickness, *self.diagonal, *self.lapse])
 
     def _place(self, electrons: NDArray[np.floating]) -> NDArray[np.float64]:
         low, high = self.log10_electrons
@@ -126,6 +137,7 @@ class Calibration:
         logits: NDArray[np.floating],
         label: NDArray[np.integer[Any]],
         electrons: NDArray[np.floating],
+        thickness: NDArray[np.floating] | None = None,
     ) -> Self:
         """Fit to held-out patterns.
 
@@ -135,17 +147,20 @@ class Calibration:
         label : ndarray of int, shape (n,)
             0 to 7, 8 for unpolarised.
         electrons : ndarray, shape (n,)
+        thickness : ndarray, shape (n,), optional
+            As for `apply`.
         """
         low, high = np.percentile(np.log10(np.maximum(electrons, 1)), [1, 99])
         span = round(float(low), 2), round(float(max(high, low + 0.5)), 2)
         start = cls(log10_electrons=span, patterns=len(label))
         place = start._place(electrons)
+        thin = np.zeros(len(label)) if thickness is None else np.asarray(thickness, np.float64)
         polarised = label < N_DIRECTIONS
 
         def direction_cost(terms: NDArray[np.float64]) -> float:
-            found = _directions(logits[polarised], place[polarised], terms)
+            found = _directions(logits[polarised], place[polarised], thin[polarised], terms)
             right = found[np.arange(len(found)), label[polarised]]
-            return float(-np.log(np.maximum(right, 1e-12)).sum() + _PENALTY * (terms[:5] ** 2).sum())
+            return float(-np.log(np.maximum(right, 1e-12)).sum() + _PENALTY * (terms[:7] ** 2).sum())
 
         weight = np.where(polarised, (1 - UNPOLARISED_PRIOR) / max(1, polarised.sum()), 0.0)
         weight = np.where(polarised, weight, UNPOLARISED_PRIOR / max(1, (~polarised).sum())) * len(label)
@@ -157,10 +172,14 @@ class Calibration:
 
         fitted = start
         if polarised.any():
-            bounds = [(-4, 2), (-2, 2), (-2, 2), (-2, 2), (-1, 1), (-8, 2), (-3, 3)]
-            terms = minimize(direction_cost, [0, 0, 0, 0, 0, -4, 0], method="L-BFGS-B", bounds=bounds).x
+            bounds = [(-4, 2), *[(-2, 2)] * 5, (-1, 1), (-8, 2), (-3, 3)]
+            terms = minimize(direction_cost, [0, 0, 0, 0, 0, 0, 0, -4, 0], method="L-BFGS-B", bounds=bounds).x
             fitted = replace(
-                fitted, sharpness=_rounded(terms[:3]), diagonal=_rounded(terms[3:5]), lapse=_rounded(terms[5:])
+                fitted,
+                sharpness=_rounded(terms[:3]),
+                thickness=_rounded(terms[3:5]),
+                diagonal=_rounded(terms[5:7]),
+                lapse=_rounded(terms[7:]),
             )
         if polarised.any() and not polarised.all():
             terms = minimize(informed_cost, start.informed, method="L-BFGS-B", bounds=[(-8, 8), (-4, 4), (0, 4)]).x
@@ -200,7 +219,9 @@ class Calibration:
 def prediction_sets(
     probability: NDArray[np.floating], informed: NDArray[np.floating], least: NDArray[np.floating]
 ) -> NDArray[np.uint16]:
-    """Return as bits which directions, and "none", are probable enough; the most probable one always is.
+    """Return as bits which directions, and "none", are probable enough.
+
+    None is where each is less probable than the truth usually is at this dose.
 
     Parameters
     ----------
@@ -219,17 +240,19 @@ def prediction_sets(
     joint = np.concatenate([probability * informed[..., None], 1 - informed[..., None]], axis=-1)
     joint = np.nan_to_num(joint)
     bound = np.concatenate([np.repeat(least[..., :1], N_DIRECTIONS, axis=-1), least[..., 1:]], axis=-1)
-    inside = (joint >= bound) | (joint == joint.max(axis=-1, keepdims=True))
-    return np.asarray((inside << np.arange(N_DIRECTIONS + 1)).sum(axis=-1), dtype=np.uint16)
+    return np.asarray(((joint >= bound) << np.arange(N_DIRECTIONS + 1)).sum(axis=-1), dtype=np.uint16)
 
 
 def _directions(
-    logits: NDArray[np.floating], place: NDArray[np.float64], terms: NDArray[np.float64]
+    logits: NDArray[np.floating],
+    place: NDArray[np.float64],
+    thickness: NDArray[np.float64],
+    terms: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    sharpness = np.exp(terms[0] + terms[1] * place + terms[2] * place**2)
-    scaled = sharpness[:, None] * logits[:, :N_DIRECTIONS]
-    scaled[:, 1::2] += (terms[3] + terms[4] * place)[:, None]
-    lapse = expit(terms[5] + terms[6] * place)[:, None]
+    by_dose = terms[0] + terms[1] * place + terms[2] * place**2
+    scaled = np.exp(by_dose + terms[3] * thickness + terms[4] * thickness**2)[:, None] * logits[:, :N_DIRECTIONS]
+    scaled[:, 1::2] += (terms[5] + terms[6] * place)[:, None]
+    lapse = expit(terms[7] + terms[8] * place)[:, None]
     return np.asarray((1 - lapse) * np.exp(log_softmax(scaled, axis=1)) + lapse / N_DIRECTIONS, dtype=np.float64)
 
 

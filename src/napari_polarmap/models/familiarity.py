@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.special import expit, logsumexp
+from scipy.special import expit, logsumexp, softmax
 
 from napari_polarmap.core.symmetry import OPERATIONS
 
@@ -31,6 +31,7 @@ _LEVELS_PER_DECADE: Final = 5
 _LEAST, _MOST = 3e3, 3e7
 _INTERPOLATED: Final = 0.5
 """Resampling smooths noise; on the grid it looks like that of twice the electrons."""
+_MOST_OVER: Final = 2.5
 _DARK_SIGMA: Final = 4.0
 """So many more dark pixels than counting explains lie beyond the detector."""
 _MARGIN, _WIDTH = 1.2, 0.1
@@ -63,6 +64,23 @@ def electrons_seen(patterns: NDArray[np.floating]) -> NDArray[np.float64]:
     counted = 36 * binned[:, inside].sum(axis=1) / 2
     found = (rough[:, inside[1:-1, 1:-1]] ** 2).sum(axis=1)
     return np.where(counted > 0, _INTERPOLATED * counted / np.maximum(found, 1e-30), 0.0)
+
+
+def electrons_behind(patterns: NDArray[np.floating], counted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the electrons that patterns rest on: those counted, where their noise does not say otherwise.
+
+    Resampling can make noise look like that of half or twice the electrons. Where fewer are
+    seen than that allows, counts are not electrons, or the pattern's own structure hides its
+    noise; a bound of 2.5 times the electrons seen is then taken.
+
+    Parameters
+    ----------
+    patterns : ndarray, shape (n, edge, edge)
+    counted : ndarray, shape (n,)
+        Infinite for exact intensities, NaN where not known.
+    """
+    seen = electrons_seen(patterns)
+    return np.where(np.isnan(counted), seen, np.fmin(_MOST_OVER * seen, counted))
 
 
 def _binned(patterns: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -159,29 +177,45 @@ class Familiarity:
             np.cov(values.T),
         )
 
-    def with_limits(self, patterns: NDArray[np.floating], nodes: NDArray[np.float64]) -> Familiarity:
+    def with_limits(
+        self,
+        patterns: NDArray[np.floating],
+        nodes: NDArray[np.float64],
+        electrons: NDArray[np.float64] | None = None,
+    ) -> Familiarity:
         """Set the limits from held-out patterns of all doses; `nodes` are powers of ten of electrons."""
-        scores, level = self.scores(patterns), np.log10(np.maximum(electrons_seen(patterns), 1))
-        near = [np.argsort(np.abs(level - node))[: max(1, len(level) // len(nodes))] for node in nodes]
-        middle = np.stack([np.median(scores[:, index], axis=1) for index in near], axis=1)
-        last = np.stack([np.quantile(scores[:, index], 0.99, axis=1) for index in near], axis=1)
-        limit = middle + _MARGIN * np.maximum(last - middle, 1e-3)
+        behind = electrons_seen(patterns) if electrons is None else electrons
+        scores, level = self.scores(patterns, behind), np.log10(np.maximum(behind, 1))
+        middle, limit = np.empty((2, len(nodes))), np.empty((2, len(nodes)))
+        for place, node in enumerate(nodes):
+            near = np.argsort(np.abs(level - node))[: max(1, len(level) // len(nodes))]
+            for kind, score in enumerate(scores[:, near]):
+                # Scores fall with the dose; what they scatter by is counted from the line through them.
+                slope = np.polyfit(level[near] - node, score, 1)[0] if np.ptp(level[near]) > 0 else 0.0
+                rest = score - slope * (level[near] - node)
+                centre, last = np.quantile(rest, (0.5, 0.99))
+                middle[kind, place], limit[kind, place] = centre, centre + _MARGIN * max(last - centre, 1e-3)
         return Familiarity(self.mean, self.covariance, self.overall_mean, self.overall_covariance, nodes, middle, limit)
 
-    def scores(self, patterns: NDArray[np.floating]) -> NDArray[np.float64]:
+    def scores(
+        self, patterns: NDArray[np.floating], electrons: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
         """Return two measures of strangeness, higher for stranger, shape (2, n).
 
         The squared distance to the nearest Gaussian for each pixel, and the
         logarithm, for each pixel, of how much better a broad alternative explains
         the pattern. The first tells clear patterns apart, the second noisy ones.
         """
+        return self._compare(patterns, electrons_seen(patterns) if electrons is None else electrons)[:2]
+
+    def _compare(self, patterns: NDArray[np.floating], electrons: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the two `scores`, and the place in the range of thicknesses, -1 to 1; shape (3, n)."""
         values, seen = features(patterns)
-        electrons = np.clip(electrons_seen(patterns), _LEAST, _MOST)
-        level = np.round(np.log10(electrons) * _LEVELS_PER_DECADE).astype(int)
+        level = np.round(np.log10(np.clip(electrons, _LEAST, _MOST)) * _LEVELS_PER_DECADE).astype(int)
         if values.shape[1] != len(self.overall_mean):
             raise ValueError(f"patterns are {patterns.shape[1:]} px; those that are familiar are of another size")
         weight = _weight(patterns.shape[1] // 2)
-        out = np.empty((2, len(values)))
+        out = np.empty((3, len(values)))
         keys = np.column_stack([level, seen])
         for key in np.unique(keys, axis=0):
             rows = (keys == key).all(axis=1)
@@ -190,8 +224,8 @@ class Familiarity:
 
     def _group(
         self, values: NDArray[np.float64], electrons: float, seen: NDArray[np.bool_], weight: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Scores of patterns that share dose and seen pixels."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """What `_compare` returns for patterns that share dose and seen pixels."""
         own = weight[seen] / weight.sum()
         variance = np.maximum(self.overall_mean[seen], 0.05) / (electrons * own)
         diagonal = np.diag(variance + (_SYSTEMATIC * self.overall_mean[seen]) ** 2)
@@ -205,18 +239,42 @@ class Familiarity:
         broad = factor * self.overall_covariance[grid] + np.diag((scatter * self.overall_mean[seen]) ** 2) + diagonal
         _, other = _gaussian(values[:, seen] - self.overall_mean[seen], broad)
         known = logsumexp(likelihood, axis=0) - np.log(len(likelihood))
-        return np.min(distance, axis=0) / seen.sum(), (other - known) / seen.sum()
+        place = np.linspace(-1, 1, len(likelihood)) if len(likelihood) > 1 else np.zeros(1)
+        thickness = place @ softmax(likelihood, axis=0)
+        return np.min(distance, axis=0) / seen.sum(), (other - known) / seen.sum(), thickness
 
     def __call__(self, patterns: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return how familiar patterns are, 0 to 1, shape (n,); 1/2 at the limit."""
-        scores, level = self.scores(patterns), np.log10(np.maximum(electrons_seen(patterns), 1))
+        return self.look(patterns)[0]
+
+    def look(
+        self, patterns: NDArray[np.floating], electrons: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how familiar patterns are, and where in the range of thicknesses they belong.
+
+        Parameters
+        ----------
+        patterns : ndarray, shape (n, edge, edge)
+        electrons : ndarray, shape (n,), optional
+            That they rest on; told from their noise if absent.
+
+        Returns
+        -------
+        familiar : ndarray, shape (n,)
+            0 to 1; 1/2 at the limit.
+        thickness : ndarray, shape (n,)
+            From -1, the thinnest that was learnt from, to 1.
+        """
+        behind = electrons_seen(patterns) if electrons is None else electrons
+        *scores, thickness = self._compare(patterns, behind)
+        level = np.log10(np.maximum(behind, 1))
         out = np.ones(len(patterns))
         for score, middle, limit in zip(scores, self.middle, self.limit, strict=True):
             if not np.isfinite(limit).all():
                 continue
             bound, centre = (np.interp(level, self.log10_electrons, values) for values in (limit, middle))
             out = np.minimum(out, expit((bound - score) / (_WIDTH * (bound - centre))))
-        return out
+        return out, thickness
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs, small enough for a model file."""

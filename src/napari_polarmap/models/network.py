@@ -171,7 +171,14 @@ class NetworkPredictor:
         self.networks = networks
         self.temperature = temperature
 
-    def predict_logits(self, patterns: NDArray[np.float32], *, pooled: bool, batch: int = 256) -> NDArray[np.float32]:
+    def predict_logits(
+        self,
+        patterns: NDArray[np.float32],
+        *,
+        pooled: bool,
+        electrons: NDArray[np.float64] | None = None,
+        batch: int = 256,
+    ) -> NDArray[np.float32]:
         """Return log-odds of the eight directions and of "none", shape (n, 9)."""
         out = np.zeros((len(patterns), N_CLASSES), np.float32)
         network = self.networks.get(pooled)

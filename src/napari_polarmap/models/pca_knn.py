@@ -34,7 +34,9 @@ class KNNPredictor:
             pooled: NearestNeighbors(n_neighbors=neighbours).fit(table["points"]) for pooled, table in tables.items()
         }
 
-    def predict_logits(self, patterns: NDArray[np.float32], *, pooled: bool) -> NDArray[np.float32]:
+    def predict_logits(
+        self, patterns: NDArray[np.float32], *, pooled: bool, electrons: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
         """Return log-votes of the eight directions and of "none", shape (n, 9)."""
         table = self.tables[pooled]
         _, index = self.search[pooled].kneighbors(project(patterns, table))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from platformdirs import user_data_path
 
 from napari_polarmap.models.calibration import Calibration, prediction_sets
-from napari_polarmap.models.familiarity import Familiarity, electrons_seen
+from napari_polarmap.models.familiarity import Familiarity, electrons_behind
 from napari_polarmap.models.weights import ModelFileError, ModelInfo, read_arrays, read_familiarity, read_info
 
 MODELS: Final[dict[str, str]] = {
@@ -56,8 +56,13 @@ class Prediction:
 class Predictor(Protocol):
     """What `build` of a network returns."""
 
-    def predict_logits(self, patterns: NDArray[np.float32], *, pooled: bool) -> NDArray[np.float32]:
-        """Return log-odds of the eight directions and of "none", shape (n, 9)."""
+    def predict_logits(
+        self, patterns: NDArray[np.float32], *, pooled: bool, electrons: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
+        """Return log-odds of the eight directions and of "none", shape (n, 9).
+
+        `electrons` are those counted for each pattern, NaN where not known.
+        """
         ...
 
     def embed(self, patterns: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -111,13 +116,17 @@ class Classifier:
             If the patterns do not lie on the classifier's grid, or `electrons` does not fit them.
         """
         patterns = self._checked(patterns)
-        behind = np.fmin(electrons_seen(patterns), _electrons(electrons, len(patterns)))
-        logits = self.predictor.predict_logits(patterns, pooled=pooled)
-        probability, informed = self.calibration.get(pooled, _UNCALIBRATED).apply(logits, behind)
+        counted = _electrons(electrons, len(patterns))
+        behind = electrons_behind(patterns, counted)
+        logits = self.predictor.predict_logits(patterns, pooled=pooled, electrons=counted)
         # A pattern without counts says nothing.
-        informed = informed * (patterns.reshape(len(patterns), -1).sum(axis=1) > 0)
+        familiar = (patterns.reshape(len(patterns), -1).sum(axis=1) > 0).astype(np.float64)
+        thickness = np.zeros(len(patterns))
         if pooled and self.familiarity is not None:
-            informed = informed * self.familiarity(patterns)
+            known, thickness = self.familiarity.look(patterns, behind)
+            familiar *= known
+        probability, informed = self.calibration.get(pooled, _UNCALIBRATED).apply(logits, behind, thickness)
+        informed = informed * familiar
         return Prediction(probability.astype(np.float32), informed.astype(np.float32), behind)
 
     def prediction_sets(self, answer: Prediction, *, pooled: bool, level: float = 0.9) -> NDArray[np.uint16]:

@@ -17,6 +17,9 @@ from napari_polarmap.models.weights import read_arrays
 
 TEMPLATE_FILE: Final = Path(__file__).with_name("weights") / "template.safetensors"
 
+_MORE_NOISE: Final = 3.0
+"""Resampling can halve or double the noise told from a pattern; beyond that, counts are not electrons."""
+
 
 class TemplatePredictor:
     """Weighs the eight directions and "none" against each other; see `core.estimator`."""
@@ -24,15 +27,28 @@ class TemplatePredictor:
     def __init__(self, model: PhysicalModel) -> None:
         self.model = model
 
-    def predict_logits(self, patterns: NDArray[np.float32], *, pooled: bool, batch: int = 128) -> NDArray[np.float32]:
+    def predict_logits(
+        self,
+        patterns: NDArray[np.float32],
+        *,
+        pooled: bool,
+        electrons: NDArray[np.float64] | None = None,
+        batch: int = 128,
+    ) -> NDArray[np.float32]:
         """Return log-evidence of the eight directions and of "none", shape (n, 9).
 
         A single pattern knows its probe position better than its polarization, and the
-        templates hold for averages over unit cells: all nine are then alike.
+        templates hold for averages over unit cells: all nine are then alike. Noise is that
+        of the `electrons` counted, unless the pattern shows more than three times as much.
         """
         if not pooled:
             return np.zeros((len(patterns), N_DIRECTIONS + 1), np.float32)
-        parts = [class_evidence(self.model, patterns[i : i + batch]) for i in range(0, len(patterns), batch)]
+        counted = np.full(len(patterns), np.nan) if electrons is None else electrons
+        parts = []
+        for first in range(0, len(patterns), batch):
+            part, count = patterns[first : first + batch], counted[first : first + batch]
+            told = noise_variance(self.model, part)
+            parts.append(class_evidence(self.model, part, np.where(count * told < _MORE_NOISE, 1 / count, told)))
         logits = np.concatenate(parts) if parts else np.zeros((0, N_DIRECTIONS + 1))
         return np.asarray(logits - logits.max(axis=1, keepdims=True), np.float32)
 

@@ -83,6 +83,12 @@ def to_grid(
     return functional.grid_sample(images, grid, align_corners=True)[:, 0]
 
 
+def draw_electrons(options: Augmentation, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the incident electrons of `n` patterns, infinite for those left without counting noise."""
+    dose = 10 ** _draw(options.log10_dose, n, rng)
+    return np.where(rng.random(n) < options.exact_fraction.low, np.inf, dose)
+
+
 def augment(
     patterns: NDArray[np.floating],
     mrad_per_px: NDArray[np.float64],
@@ -91,19 +97,22 @@ def augment(
     grid_mrad: float,
     intensity_scale: float,
     rng: np.random.Generator,
+    electrons: NDArray[np.float64] | None = None,
 ) -> torch.Tensor:
     """Blur, count, and bring to the grid with small errors; see `to_grid`.
 
     `intensity_scale` is what the patterns were multiplied by after being fractions of
-    the incident electrons.
+    the incident electrons. `electrons` are those incident for each pattern, infinite for
+    exact intensities; drawn from the options without.
     """
     n = len(patterns)
     fraction = torch.from_numpy(patterns.astype(np.float32) / intensity_scale)
     fraction = _blur(fraction, _draw(options.blur_px, n, rng))
-    dose = torch.from_numpy(10 ** _draw(options.log10_dose, n, rng)).float()[:, None, None]
+    drawn = draw_electrons(options, n, rng) if electrons is None else electrons
+    exact = torch.from_numpy(np.isinf(drawn))[:, None, None]
+    dose = torch.from_numpy(np.where(np.isinf(drawn), 1.0, drawn)).float()[:, None, None]
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     counted = torch.poisson(fraction.clamp_min(0) * dose, generator=generator) / dose
-    exact = torch.from_numpy(rng.random(n) < options.exact_fraction.low)[:, None, None]
     return to_grid(
         torch.where(exact, fraction, counted).numpy(),
         mrad_per_px * _draw(options.scale, n, rng),

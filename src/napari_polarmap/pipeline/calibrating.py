@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,78 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.config import ConfigError, Uniform
-from napari_polarmap.core.symmetry import OPERATIONS
 from napari_polarmap.models.calibration import Calibration
-from napari_polarmap.models.familiarity import Familiarity, electrons_seen
+from napari_polarmap.models.familiarity import Familiarity, electrons_behind
 from napari_polarmap.models.registry import Classifier, load_classifier
 from napari_polarmap.models.weights import FAMILIARITY_PREFIX, ModelInfo, read_arrays, save_model
-from napari_polarmap.pipeline.augmentation import Augmentation, augment
 from napari_polarmap.pipeline.held_out import held_out_scores
-from napari_polarmap.pipeline.training_data import TrainingData, load_training_data, turn_labels
+from napari_polarmap.pipeline.looks import POOLED_LOG10, SINGLE_LOG10, draw_looks, microscopes
+from napari_polarmap.pipeline.training_data import TrainingData, load_training_data
 
 Report = Callable[[str, int, int], None]
-POOLED_LOG10: Final = (4.0, 8.0)
-SINGLE_LOG10: Final = (2.3, 5.0)
-_EXACT: Final = Uniform(0.15, 0.15)
-_STILL: Final = {
-    "shift_px": Uniform(0.0, 0.0),
-    "scale": Uniform(1.0, 1.0),
-    "rotation_deg": Uniform(0.0, 0.0),
-    "blur_px": Uniform(0.0, 0.0),
-}
 _LOOKS: Final = 6
 _BATCH: Final = 256
 _MAX_BLUR_PX: Final = 1.5
-
-
-@dataclass(frozen=True)
-class Looks:
-    """Patterns as a microscope would give them, shape (n, edge, edge), and what is true of each.
-
-    `label` is 8 for an unpolarised specimen; `row` counts in the training data.
-    """
-
-    patterns: NDArray[np.float32]
-    label: NDArray[np.int64]
-    row: NDArray[np.int64]
-
-
-def draw_looks(
-    data: TrainingData,
-    rows: NDArray[np.int64],
-    options: Augmentation,
-    rng: np.random.Generator,
-    *,
-    grid_mrad: float,
-    pooled: bool = True,
-) -> Looks:
-    """Record each row once (or each of its single patterns), turned by a random operation of the square."""
-    source: NDArray[np.floating]
-    if pooled:
-        source, row = data.pooled[rows], rows
-    else:
-        source = data.singles[rows].reshape(-1, *data.singles.shape[2:])
-        row = np.repeat(rows, data.singles.shape[1])
-    parts = []
-    for first in range(0, len(row), _BATCH):
-        part = slice(first, first + _BATCH)
-        scale, sampling = data.intensity_scale, data.mrad_per_px[row[part]]
-        recorded = augment(source[part], sampling, options, grid_mrad=grid_mrad, intensity_scale=scale, rng=rng)
-        parts.append(recorded.numpy())
-    patterns, label = np.concatenate(parts), data.label[row]
-    which = rng.integers(len(OPERATIONS), size=len(row))
-    for index, operation in enumerate(OPERATIONS):
-        turned = np.flatnonzero(which == index)
-        patterns[turned] = operation.images(patterns[turned])
-        label[turned] = turn_labels(operation, label[turned])
-    return Looks(np.maximum(patterns, 0), label, row)
-
-
-def _conditions(log10_electrons: tuple[float, float], *, blur_px: float = 0.8) -> tuple[Augmentation, Augmentation]:
-    """Return a well kept microscope and a usual one, both at every dose."""
-    dose = Uniform(*log10_electrons)
-    usual = Augmentation(log10_dose=dose, exact_fraction=_EXACT, blur_px=Uniform(0.0, blur_px))
-    return replace(usual, **_STILL), usual
 
 
 def calibrate(
@@ -90,6 +30,7 @@ def calibrate(
     data: TrainingData,
     rows: dict[str, NDArray[np.int64]],
     *,
+    more: TrainingData | None = None,
     seed: int = 0,
     report: Report = lambda stage, done, total: None,
 ) -> Classifier:
@@ -102,54 +43,76 @@ def calibrate(
     rows : dict of str to ndarray
         As from `TrainingData.split`. What is familiar is learnt from ``train``; everything
         else from ``validation``, which the classifier must not have seen.
+    more : TrainingData, optional
+        Further specimens that the classifier has not seen, used as the validation ones.
     seed : int
     report : callable
         Called with the stage, steps done and steps in all.
     """
     rng = np.random.default_rng(seed)
     plain = replace(classifier, calibration={}, familiarity=None)
-    familiarity = _fit_familiarity(data, rows, rng, classifier.info.grid_mrad)
+    unseen = [(data, rows["validation"])] + ([(more, np.arange(len(more.label)))] if more else [])
+    familiarity = _fit_familiarity(data, rows["train"], unseen, rng, classifier.info.grid_mrad)
     report("what is familiar", 1, 1)
     found = {}
     for pooled, span in ((True, POOLED_LOG10), (False, SINGLE_LOG10)):
         stage = "averages over the cell" if pooled else "single patterns"
-        logits, label, electrons, known = [], [], [], []
-        options = _conditions(span) * (_LOOKS // 2 if pooled else 1)
-        for step, conditions in enumerate(options):
-            looks = draw_looks(
-                data, rows["validation"], conditions, rng, grid_mrad=classifier.info.grid_mrad, pooled=pooled
-            )
+        asked: list[tuple[NDArray[Any], ...]] = []
+        options = [(part, each) for each in microscopes(span) * (_LOOKS // 2 if pooled else 1) for part in unseen]
+        for step, ((source, chosen), conditions) in enumerate(options):
+            looks = draw_looks(source, chosen, conditions, rng, grid_mrad=classifier.info.grid_mrad, pooled=pooled)
             for first in range(0, len(looks.label), _BATCH):
-                part = looks.patterns[first : first + _BATCH]
-                logits.append(plain.predictor.predict_logits(part, pooled=pooled))
-                known.append(familiarity(part) if pooled else np.ones(len(part)))
-            label.append(looks.label)
-            electrons.append(electrons_seen(looks.patterns))
+                part = slice(first, first + _BATCH)
+                said = _ask(plain, familiarity, looks.patterns[part], looks.electrons[part], pooled=pooled)
+                asked.append((*said, looks.label[part]))
             report(stage, step + 1, len(options))
-        truth, seen = np.concatenate(label), np.concatenate(electrons)
-        fitted = Calibration.fit(np.concatenate(logits), truth, seen)
-        fitted = replace(fitted, specimens=len(np.unique(data.specimen[rows["validation"]])))
-        probability, informed = fitted.apply(np.concatenate(logits), seen)
-        found[pooled] = fitted.with_sets(probability, informed * np.concatenate(known), truth, seen)
+        logits, behind, known, thickness, truth = (np.concatenate(values) for values in zip(*asked, strict=True))
+        fitted = Calibration.fit(logits, truth, behind, thickness)
+        fitted = replace(fitted, specimens=sum(len(np.unique(part.specimen[chosen])) for part, chosen in unseen))
+        probability, informed = fitted.apply(logits, behind, thickness)
+        found[pooled] = fitted.with_sets(probability, informed * known, truth, behind)
     return replace(classifier, calibration=found, familiarity=familiarity)
 
 
+def _ask(
+    classifier: Classifier,
+    familiarity: Familiarity,
+    patterns: NDArray[np.float32],
+    electrons: NDArray[np.float64],
+    *,
+    pooled: bool,
+) -> tuple[NDArray[np.floating], ...]:
+    """Return log-odds, electrons behind, familiarity and place in the range of thicknesses of patterns."""
+    behind = electrons_behind(patterns, electrons)
+    known, thickness = np.ones(len(patterns)), np.zeros(len(patterns))
+    if pooled:
+        known, thickness = familiarity.look(patterns, behind)
+    return classifier.predictor.predict_logits(patterns, pooled=pooled, electrons=electrons), behind, known, thickness
+
+
 def _fit_familiarity(
-    data: TrainingData, rows: dict[str, NDArray[np.int64]], rng: np.random.Generator, grid_mrad: float
+    data: TrainingData,
+    rows: NDArray[np.int64],
+    unseen: list[tuple[TrainingData, NDArray[np.int64]]],
+    rng: np.random.Generator,
+    grid_mrad: float,
 ) -> Familiarity:
-    still, usual = _conditions(POOLED_LOG10, blur_px=_MAX_BLUR_PX)
+    still, usual = microscopes(POOLED_LOG10, blur_px=_MAX_BLUR_PX)
     exact = {"exact_fraction": Uniform(1.0, 1.0)}
     known = [
-        draw_looks(data, rows["train"], replace(options, **exact), rng, grid_mrad=grid_mrad)
+        draw_looks(data, rows, replace(options, **exact), rng, grid_mrad=grid_mrad)
         for options in (still, usual, usual, usual)
     ]
     patterns = np.concatenate([looks.patterns for looks in known])
     fitted = Familiarity.fit(patterns, np.concatenate([data.thickness_nm[looks.row] for looks in known]))
     new = [
-        draw_looks(data, rows["validation"], options, rng, grid_mrad=grid_mrad).patterns
+        draw_looks(part, chosen, options, rng, grid_mrad=grid_mrad)
         for options in (still, usual) * (_LOOKS // 2)
+        for part, chosen in unseen
     ]
-    return fitted.with_limits(np.concatenate(new), np.linspace(4.0, 7.5, 8))
+    new_patterns = np.concatenate([looks.patterns for looks in new])
+    behind = electrons_behind(new_patterns, np.concatenate([looks.electrons for looks in new]))
+    return fitted.with_limits(new_patterns, np.linspace(4.0, 7.5, 8), behind)
 
 
 def calibrate_file(
@@ -157,6 +120,7 @@ def calibrate_file(
     data_paths: list[Path],
     out: Path,
     *,
+    more_paths: list[Path] | None = None,
     seed: int | None = None,
     report: Report = lambda stage, done, total: None,
 ) -> ModelInfo:
@@ -170,6 +134,8 @@ def calibrate_file(
         The training set of the model, the same files in the same order.
     out : Path
         Model file to write; may be `path`.
+    more_paths : list of Path, optional
+        Training sets of further specimens, which the model has never seen.
     seed : int, optional
         Of the split into training, validation and test specimens, where the file does
         not tell it.
@@ -192,7 +158,8 @@ def calibrate_file(
                 f"({info.training_set}); only there are its validation specimens known"
             )
     rows = data.split(chosen)
-    calibrated = calibrate(classifier, data, rows, seed=chosen, report=report)
+    more = load_training_data(more_paths, seed=chosen) if more_paths else None
+    calibrated = calibrate(classifier, data, rows, more=more, seed=chosen, report=report)
     scores = held_out_scores(calibrated, data, rows["test"], seed=chosen)
     return save_calibrated(out, replace(calibrated, info=replace(info, scores=scores, seed=chosen)), read_arrays(path))
 
