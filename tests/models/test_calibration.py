@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,16 +60,29 @@ def test_sets_cover_new_truths_as_often_as_asked(fitted, level):
         assert set_coverage(sets[kind], label[kind]) == pytest.approx(level, abs=0.02)
 
 
-def test_larger_levels_give_larger_sets_and_the_most_probable_is_always_inside(fitted):
+def test_larger_levels_hold_what_smaller_ones_do(fitted):
     logits, _, electrons = overconfident(500, seed=4)
-    probability, informed = fitted.apply(logits, electrons)
-    sizes = []
-    joint = np.column_stack([probability * informed[:, None], 1 - informed])
-    for level in LEVELS:
-        sets = prediction_sets(probability, informed, fitted.least_probabilities(electrons, level))
-        assert set_coverage(sets, joint.argmax(axis=1)) == 1
-        sizes.append(np.bitwise_count(sets).mean())
-    assert sizes == sorted(sizes)
+    answer = fitted.apply(logits, electrons)
+    sets = [prediction_sets(*answer, fitted.least_probabilities(electrons, level)) for level in LEVELS]
+    for smaller, larger in pairwise(sets):
+        assert ((smaller & ~larger) == 0).all()
+    assert np.bitwise_count(sets[-1]).mean() > np.bitwise_count(sets[0]).mean() + 1
+
+
+def test_a_pattern_less_clear_than_nine_in_ten_of_its_dose_has_an_empty_set():
+    sets = prediction_sets(np.full((1, N_DIRECTIONS), 1 / 8), np.full(1, 0.9), np.array([[0.3, 0.4]]))
+    assert sets.tolist() == [0]
+
+
+def test_a_classifier_that_boasts_of_thin_specimens_is_put_right_there():
+    logits, label, electrons = overconfident(12000, seed=7)
+    thickness = np.random.default_rng(70).uniform(-1, 1, len(label))
+    boasting = logits * np.exp(-0.8 * thickness)[:, None]
+    thin = (thickness < -0.5) & (label < N_DIRECTIONS)
+    known = Calibration.fit(boasting, label, electrons, thickness).apply(boasting, electrons, thickness)[0]
+    unknown = Calibration.fit(boasting, label, electrons).apply(boasting, electrons)[0]
+    assert expected_calibration_error(known[thin], label[thin]) < 0.04
+    assert expected_calibration_error(unknown[thin], label[thin]) > 0.06
 
 
 def test_what_shows_no_polarization_has_none_alone_in_its_set():

@@ -173,4 +173,5 @@ def test_each_window_tells_the_classifier_how_many_electrons_it_rests_on():
     told = np.concatenate(frame.classifier.electrons)
     expected = [pool.effective_positions * per_position for pool in plan.pools]
     assert told.min() == pytest.approx(expected[0], rel=0.2)
-    assert told.max() == pytest.approx(expected[-1], rel=0.2)
+    # The largest window is cut to the scan, whose rim lies in fewer cell averages than its middle.
+    assert 0.7 * 80**2 * per_position < told.max() < 80**2 * per_position

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
 
-_SURE: Final = 0.9
+_SURE: Final = 0.95
 _AROUND_CELLS: Final = 4.0
 _ROUNDS: Final = 25
 _REACH_CELLS: Final = 0.6

@@ -204,15 +204,13 @@ def cells_pool(vectors_px: NDArray[np.float64], base: Window, step: tuple[int, i
 def centre_axes(grid: Grid, pool: Pool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows and columns, in steps of the grid, where windows are evaluated; the outermost included.
 
-    Raises
-    ------
-    ValueError
-        If the window is larger than the scan.
+    A window longer than the scan is centred on its middle, and ends with it.
     """
     axes = []
     for length, half in zip(grid.shape, pool.half, strict=True):
         if length < 2 * half + 1:
-            raise ValueError(f"a window of {pool.cells:g} cells does not fit a scan of {grid.shape} half cells")
+            axes.append(np.array([length // 2], np.int64))
+            continue
         last = length - 1 - half
         axes.append(np.unique(np.append(np.arange(half, last, pool.stride), last)).astype(np.int64))
     return axes[0], axes[1]

@@ -20,6 +20,7 @@ _PRUNE: Final = 15.0
 """Thicknesses whose symmetric part is this much less likely (log) than the best are not tried."""
 _CONVERGENCE_SD: Final = 0.6
 _TILT_SQUARE: Final = (0.35, 0.3)
+_MORE_NOISE: Final = 3.0
 _LOG_OF_ZERO: Final = -1e30
 
 
@@ -101,6 +102,18 @@ def noise_variance(model: PhysicalModel, patterns: NDArray[np.floating]) -> Arra
         precision = share / (model.monitor_variance + share * variance[:, None]) ** 2
         variance = np.maximum((precision * excess).sum(axis=1) / (precision @ share), 1 / MOST_ELECTRONS)
     return variance
+
+
+def counting_variance(model: PhysicalModel, patterns: NDArray[np.floating], electrons: Array | None) -> Array:
+    """Return one over the electrons counted, or `noise_variance` where these are not known or cannot be.
+
+    Resampling halves or doubles the noise that a pattern seems to have; where it shows more than three
+    times the noise of its counts, these are not electrons.
+    """
+    told = noise_variance(model, patterns)
+    if electrons is None:
+        return told
+    return np.where(electrons * told < _MORE_NOISE, 1 / electrons, told)
 
 
 def fit_thicknesses(model: PhysicalModel, patterns: NDArray[np.floating], variance: Array) -> tuple[Fit, Array, Array]:

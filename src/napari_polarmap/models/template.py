@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 from napari_polarmap.core.directions import N_DIRECTIONS
 from napari_polarmap.core.estimator import Estimate, class_evidence, estimate_parameters
 from napari_polarmap.core.odd_part import fold, normalised
-from napari_polarmap.core.template_fit import MOST_ELECTRONS, PhysicalModel, noise_variance
+from napari_polarmap.core.template_fit import MOST_ELECTRONS, PhysicalModel, counting_variance, noise_variance
 from napari_polarmap.models.weights import read_arrays
 
 TEMPLATE_FILE: Final = Path(__file__).with_name("weights") / "template.safetensors"
-
-_MORE_NOISE: Final = 3.0
-"""Resampling can halve or double the noise told from a pattern; beyond that, counts are not electrons."""
 
 
 class TemplatePredictor:
@@ -39,16 +36,16 @@ class TemplatePredictor:
 
         A single pattern knows its probe position better than its polarization, and the
         templates hold for averages over unit cells: all nine are then alike. Noise is that
-        of the `electrons` counted, unless the pattern shows more than three times as much.
+        of the `electrons` counted, see `core.template_fit.counting_variance`.
         """
         if not pooled:
             return np.zeros((len(patterns), N_DIRECTIONS + 1), np.float32)
-        counted = np.full(len(patterns), np.nan) if electrons is None else electrons
         parts = []
         for first in range(0, len(patterns), batch):
-            part, count = patterns[first : first + batch], counted[first : first + batch]
-            told = noise_variance(self.model, part)
-            parts.append(class_evidence(self.model, part, np.where(count * told < _MORE_NOISE, 1 / count, told)))
+            some = slice(first, first + batch)
+            counted = None if electrons is None else electrons[some]
+            variance = counting_variance(self.model, patterns[some], counted)
+            parts.append(class_evidence(self.model, patterns[some], variance))
         logits = np.concatenate(parts) if parts else np.zeros((0, N_DIRECTIONS + 1))
         return np.asarray(logits - logits.max(axis=1, keepdims=True), np.float32)
 

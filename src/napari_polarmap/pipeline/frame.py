@@ -46,7 +46,9 @@ class Frame:
         self._resampler = Resampler(scan.detector_shape, self.centers.reshape(-1, 2), **self._geometry)
         self._coverage = self._covered()
 
-    def electrons(self, patterns: NDArray[np.float32], positions: float = 1.0) -> NDArray[np.float64] | None:
+    def electrons(
+        self, patterns: NDArray[np.float32], positions: float | NDArray[np.float64] = 1.0
+    ) -> NDArray[np.float64] | None:
         """Return the electrons that averages over so many positions rest on; None where counts are not known."""
         total = patterns.sum(axis=(1, 2), dtype=np.float64)
         return np.maximum(total * positions, 1.0) if self.counted else None

@@ -208,7 +208,9 @@ def _recorded(
     counted = exact if dose is None else rng.poisson(exact * (dose / data.intensity_scale)).astype(np.float32)
     grid = to_grid(counted, data.mrad_per_px[rows], grid_mrad=classifier.info.grid_mrad).numpy()
     truth = data.label[rows].copy()
-    which = np.arange(len(grid)) % len(OPERATIONS)
+    # Counted again, a row is turned again.
+    number = np.arange(len(grid))
+    which = (number + number // len(np.unique(rows))) % len(OPERATIONS)
     for index, operation in enumerate(OPERATIONS):
         chosen = which == index
         grid[chosen] = operation.images(grid[chosen])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_polarmap.core.data import Block
 from napari_polarmap.core.directions import N_DIRECTIONS
 from napari_polarmap.core.pooling import pooling_matrix
-from napari_polarmap.pipeline.frame import Frame
+from napari_polarmap.models.registry import Prediction
 from napari_polarmap.pipeline.tiling import Tile, inside, shape_of
 from napari_polarmap.pipeline.windows import WindowPlan
 from napari_polarmap.pipeline.workplace import Setting
@@ -65,19 +65,25 @@ class Windows:
     place : (ndarray, ndarray)
         Rows and columns among the windows of this size.
     patterns : ndarray of float32, shape (n, edge, edge)
-    effective_positions : float
+    effective_positions : ndarray, shape (n,)
         Equally weighted scan positions with the same counting noise.
+    label : int
+        Segment that they are confined to; -1 for whole windows.
     """
 
     size: int
     place: tuple[NDArray[np.int64], NDArray[np.int64]]
     patterns: NDArray[np.float32]
-    effective_positions: float
+    effective_positions: NDArray[np.float64]
+    label: int = -1
 
 
 @dataclass(frozen=True)
 class Told:
-    """What one batch of windows gives: log-probabilities, shape (n, 9), and numbers estimated, by name."""
+    """What one batch of windows gives: log-probabilities, shape (n, 9), and numbers by name.
+
+    These are the ``electrons`` that windows rest on, and those of `ESTIMATED` where there is an estimator.
+    """
 
     log_probability: NDArray[np.float32]
     estimated: dict[str, NDArray[np.float32]]
@@ -92,7 +98,8 @@ def look(setting: Setting, item: tuple[Tile, Block]) -> Looked:
     mine = np.ravel_multi_index((rows, columns), shape_of(block)) if setting.singles else np.zeros(0, np.int64)
     parts = [patterns[mine[first : first + _SINGLES]] for first in range(0, len(mine), _SINGLES)]
     none = np.zeros((0, N_DIRECTIONS + 1), np.float32)
-    singles = [log_probability(frame, part, pooled=False, electrons=frame.electrons(part)) for part in parts]
+    answers = [frame.classifier.predict(part, pooled=False, electrons=frame.electrons(part)) for part in parts]
+    singles = [_log_probability(answer) for answer in answers]
     embeddings = [frame.classifier.embed(part) for part in parts]
     place = rows[: len(mine)] + block[0].start, columns[: len(mine)] + block[1].start
     return Looked(place, np.concatenate([*singles, none]), np.concatenate(embeddings or [none]), nodes, added)
@@ -102,11 +109,12 @@ def tell(setting: Setting, windows: Windows) -> Told:
     """Classify windows, and estimate where the classifier's grid is that of the estimator."""
     frame = setting.frame
     electrons = frame.electrons(windows.patterns, windows.effective_positions)
-    answer = log_probability(frame, windows.patterns, electrons=electrons, pooled=True)
-    if frame.estimator is None:
-        return Told(answer, {})
-    estimate = frame.estimator.estimate(windows.patterns, electrons)
-    return Told(answer, {name: np.asarray(getattr(estimate, name), np.float32) for name in ESTIMATED})
+    answer = frame.classifier.predict(windows.patterns, pooled=True, electrons=electrons)
+    numbers = {} if answer.electrons is None else {"electrons": answer.electrons.astype(np.float32)}
+    if frame.estimator is not None:
+        estimate = frame.estimator.estimate(windows.patterns, electrons)
+        numbers |= {name: np.asarray(getattr(estimate, name), np.float32) for name in ESTIMATED}
+    return Told(_log_probability(answer), numbers)
 
 
 def _added(
@@ -127,11 +135,8 @@ def _added(
     return (touched[0], touched[1]), added.reshape(len(centres[0]), len(centres[1]), -1)
 
 
-def log_probability(
-    frame: Frame, patterns: NDArray[np.float32], *, pooled: bool, electrons: NDArray[np.floating] | None
-) -> NDArray[np.float32]:
-    """Return log-probabilities of directions and "none", shape (n, 9); arguments as for `Classifier.predict`."""
-    answer = frame.classifier.predict(patterns, pooled=pooled, electrons=electrons)
+def _log_probability(answer: Prediction) -> NDArray[np.float32]:
+    """Return log-probabilities of directions and "none", shape (n, 9)."""
     informed = answer.informed[:, None].astype(np.float64)
     together = np.concatenate([answer.probability * informed, 1 - informed], axis=1)
     return np.asarray(np.log(np.maximum(together, 1e-9)), dtype=np.float32)

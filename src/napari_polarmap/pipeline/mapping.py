@@ -144,8 +144,10 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, provena
         window_cells = np.array([pool.cells for pool in plan.pools], np.float32)[size]
         domain, _ = domains(best, plan.width_px)
         chosen = {"none": single, "cell": pooled[0], "auto": best}[params.pool]
+        shown = np.zeros_like(size) if params.pool == "cell" else size
+        electrons = _chosen(evidence, "electrons", shown)
     else:
-        chosen, window_cells = single, np.zeros(scan.scan_shape, np.float32)
+        chosen, window_cells, electrons = single, np.zeros(scan.scan_shape, np.float32), None
     direction, probability, confidence = _decide(chosen, empty)
     if not plan:
         domain = np.where(confidence >= _UNDEFINED_BELOW, direction, UNDEFINED).astype(np.uint8)
@@ -183,27 +185,23 @@ def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, provena
         single_confidence=single_confidence,
         single_entropy_bits=np.where(empty, np.nan, entropy_bits(single)).astype(np.float32),
         **(_estimated(evidence, size, empty, frame.crystal_angle_deg) if plan else {}),
-        prediction_set=_sets(frame, plan, chosen, window_cells, turn),
+        prediction_set=_sets(frame, plan, chosen, electrons, turn),
         provenance=provenance,
     )
 
 
 def _sets(
-    frame: Frame, plan: WindowPlan | None, chosen: NDArray[np.float32], window_cells: NDArray[np.float32], turn: int
+    frame: Frame, plan: WindowPlan | None, chosen: NDArray[np.float32], electrons: NDArray[np.float32] | None, turn: int
 ) -> NDArray[np.uint16] | None:
     """Return the prediction sets; None for a classifier without."""
     pooled = plan is not None and frame.params.pool != "none"
     calibration = frame.classifier.calibration.get(pooled)
     if calibration is None or calibration.thresholds is None:
         return None
-    positions = np.ones(window_cells.shape)
-    if plan is not None and pooled:
-        sizes = plan.pools[:1] if frame.params.pool == "cell" else plan.pools
-        width = np.array([pool.cells for pool in sizes])
-        nearest = np.abs(window_cells[..., None] - width).argmin(axis=-1)
-        positions = np.array([pool.effective_positions for pool in sizes])[nearest]
-    each = float(np.median(frame.inspection.statistics.total)) if frame.counted else np.inf
-    return set_map(chosen, positions * each, calibration, turn)
+    if electrons is None or not pooled:
+        each = float(np.median(frame.inspection.statistics.total)) if frame.counted else np.inf
+        electrons = np.full(chosen.shape[:2], each, np.float32)
+    return set_map(chosen, electrons, calibration, turn)
 
 
 def signature(evidence: Evidence, statistics: ScanStatistics) -> NDArray[np.float32]:
@@ -212,17 +210,22 @@ def signature(evidence: Evidence, statistics: ScanStatistics) -> NDArray[np.floa
     return np.concatenate([evidence.embedding, counts, statistics.com_px], axis=-1).astype(np.float32)
 
 
+def _chosen(evidence: Evidence, name: str, size: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return a number told of windows, of the window chosen at each position."""
+    scales = np.stack([values[name] for values in evidence.estimated])
+    index = size.reshape(1, *size.shape, *(1,) * (scales.ndim - 3))
+    return np.asarray(np.take_along_axis(scales, index, axis=0)[0], np.float32)
+
+
 def _estimated(
     evidence: Evidence, size: NDArray[np.intp], empty: NDArray[np.bool_], crystal_angle_deg: float
 ) -> dict[str, Any]:
     """Return the maps of the physical estimator for the window chosen at each position, in the scan's frame."""
-    if not all(evidence.estimated):
+    if "angle_deg" not in evidence.estimated[0]:
         return {}
     found = {}
     for name in evidence.estimated[0]:
-        scales = np.stack([values[name] for values in evidence.estimated])
-        index = size.reshape(1, *size.shape, *(1,) * (scales.ndim - 3))
-        values = np.take_along_axis(scales, index, axis=0)[0]
+        values = _chosen(evidence, name, size)
         found[name] = np.where(empty.reshape(*empty.shape, *(1,) * (values.ndim - 2)), np.nan, values)
     angle = np.deg2rad(crystal_angle_deg)
     y, x = found["tilt_mrad"][..., 0], found["tilt_mrad"][..., 1]

@@ -16,7 +16,6 @@ from napari_polarmap.core.pooling import (
     cell_step,
     cell_window,
     cells_pool,
-    centre_axes,
     lay_grid,
     round_window,
 )
@@ -81,15 +80,14 @@ def plan_windows(scan: Scan4D, inspection: Inspection, params: MapParams) -> tup
     pools: list[Pool] = []
     for cells in (1,) if params.pool == "cell" else _SIZES_CELLS:
         pool = cells_pool(lattice.vectors_px, base, step, cells)
-        try:
-            centre_axes(grid, pool)
-        except ValueError:
-            break
         electrons = pool.effective_positions * per_position
         if electrons > _AMPLE_ELECTRONS and len(pools) >= _MOST_SPARED:
             break
-        if electrons >= _LEAST_ELECTRONS or cells == 1:
+        whole = all(length <= 2 * half + 1 for length, half in zip(grid.shape, pool.half, strict=True))
+        if electrons >= _LEAST_ELECTRONS or cells == 1 or whole:
             pools.append(pool)
+        if whole:
+            break
     notes = [f"The lattice was given, not found: {lattice.told}."] if lattice.source == "given" else []
     return WindowPlan(lattice, base, grid, pools), notes
 
