@@ -19,7 +19,7 @@ from napari_polarmap.io import open_scan
 from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import default_model, load_classifier
-from napari_polarmap.pipeline import evidence
+from napari_polarmap.pipeline import evidence, segmenting
 from napari_polarmap.pipeline.inspection import inspect_scan
 from napari_polarmap.pipeline.mapping import map_polarization, map_steps
 from napari_polarmap.pipeline.unfinished import Place, Unfinished
@@ -41,7 +41,8 @@ def classifier():
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     monkeypatch.setattr(evidence, "BLOCK_BYTES", 2 * 2**20)
-    monkeypatch.setattr(evidence, "_POOLED", 16)
+    monkeypatch.setattr(evidence, "BATCH", 16)
+    monkeypatch.setattr(segmenting, "BATCH", 16)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,8 @@ def inspection(scan):
 def whole(scan, classifier, inspection):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evidence, "BLOCK_BYTES", 2 * 2**20)
-        patch.setattr(evidence, "_POOLED", 16)
+        patch.setattr(evidence, "BATCH", 16)
+        patch.setattr(segmenting, "BATCH", 16)
         return map_polarization(scan, classifier, inspection=inspection)
 
 
@@ -120,8 +122,8 @@ def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, content):
 KILLED = """
 import os, signal, sys
 from napari_polarmap import cli
-from napari_polarmap.pipeline import evidence, unfinished
-evidence.BLOCK_BYTES, evidence._POOLED = 2 * 2**20, 16
+from napari_polarmap.pipeline import evidence, segmenting, unfinished
+evidence.BLOCK_BYTES, evidence.BATCH, segmenting.BATCH = 2 * 2**20, 16, 16
 stop = int(sys.argv.pop(1))
 offer = unfinished.Unfinished.offer
 def counted(self, place, arrays, n=[0]):
