@@ -1,20 +1,20 @@
-"""How to choose windows: several sizes with the smallest sure one, or cells whose evidence is added.
+"""How to choose windows: ended at walls or whole, by neighbourhood or alone, or cells whose evidence is added.
 
 Run as ``python benchmarks/pooling.py SCAN.h5 ... [--doses 100 300 1000 4000] [--draws 2] [--model NAME]``.
 Scans need labels; ones of exact intensities are recorded at each dose, others are taken as they are.
 Prints a Markdown table.
 
-Designs compared, all from the same classifier's answers to the same windows:
+Designs compared, all from the same classifier and the same averages over one cell:
 
-sizes
-    at each position the smallest window that is 0.9 sure at half of the positions within four cells, else
-    the surest; then the mean field of a Potts model (what the package does).
-sizes, alone
-    as "sizes", but each position asks for the smallest window that is sure there.
+segments
+    windows are confined to the segment of their position; the smallest window that is 0.95 sure at half of the
+    positions within four cells, else the surest; then the mean field of a Potts model (what the package does).
+whole
+    the same with windows that reach over walls (what it did before).
+whole, alone
+    as "whole", but each position asks for the smallest window that is sure there.
 cells
     windows of one cell only; a Potts model (belief propagation) that adds up their log-probabilities.
-sizes, added
-    windows chosen as in "sizes", then the Potts model of "cells".
 
 Columns: share of right positions farther than one cell from a wall and nearer, share of undefined ones, and
 the calibration error (10 bins) of the confidence that the design states, all farther than a cell.
@@ -81,17 +81,18 @@ def add_up(evidence: NDArray[np.float32], plan: WindowPlan, coupling: float = CO
     return np.where(told, winner, UNDEFINED).astype(np.uint8), sure
 
 
-def designs(evidence: Evidence, plan: WindowPlan) -> dict[str, Answer]:
+def designs(confined: Evidence, whole: Evidence, plan: WindowPlan) -> dict[str, Answer]:
     """Return the domains and confidence of each design."""
-    best, _ = smallest_sure(evidence.pooled, plan.width_px)
-    alone, _ = smallest_sure(evidence.pooled, 0)
-    domain, _ = domains(best, plan.width_px)
-    return {
-        "sizes": (domain, np.exp(best[..., :N_DIRECTIONS].max(axis=-1))),
-        "sizes, alone": (domains(alone, plan.width_px)[0], np.exp(alone[..., :N_DIRECTIONS].max(axis=-1))),
-        "cells": add_up(evidence.pooled[0], plan),
-        "sizes, added": add_up(best, plan),
-    }
+    found = {}
+    for name, evidence, around_px in (
+        ("segments", confined, plan.width_px),
+        ("whole", whole, plan.width_px),
+        ("whole, alone", whole, 0.0),
+    ):
+        best, _ = smallest_sure(evidence.pooled, around_px)
+        sure = np.exp(best[..., :N_DIRECTIONS].max(axis=-1))
+        found[name] = domains(best, plan.width_px)[0], sure
+    return {**found, "cells": add_up(whole.pooled[0], plan)}
 
 
 def scores(answer: Answer, label: NDArray[np.uint8], width_px: float) -> list[float]:
@@ -127,8 +128,11 @@ def compare(scan: Scan4D, label: NDArray[np.uint8], classifier: Classifier) -> d
     plan, _ = plan_windows(scan, inspection, params)
     if plan is None:
         raise SystemExit(f"{scan.name}: smaller than one unit cell")
-    evidence = finish(classify(Frame(scan, classifier, inspection, params), plan, singles=False))
-    return {name: scores(answer, label, plan.width_px) for name, answer in designs(evidence, plan).items()}
+    frame = Frame(scan, classifier, inspection, params)
+    confined = finish(classify(frame, plan, singles=False))
+    frame.estimator = None
+    whole = finish(classify(frame, plan, singles=False))
+    return {name: scores(answer, label, plan.width_px) for name, answer in designs(confined, whole, plan).items()}
 
 
 def recorded(scan: Scan4D, doses: list[float], draws: int) -> Generator[tuple[str, Scan4D], None, None]:

@@ -130,7 +130,8 @@ def _known(answers: list[Answers], tile: Tile, electrons_each: float) -> NDArray
     centres = [axis[index] for axis, index in zip(answer.axes, (rows, columns), strict=True)]
     nodes = [np.arange(part.start, part.stop) for part in tile.nodes]
     # Beyond the outermost centres a plane goes on; between them what differs from it is interpolated.
-    design, everywhere = _plane(centres), _plane(nodes)
+    middle = [float(centre.mean()) for centre in centres]
+    design, everywhere = _plane(centres, middle), _plane(nodes, middle)
     plane = np.linalg.lstsq(design, values.reshape(len(design), -1), rcond=None)[0]
     rest = values - (design @ plane).reshape(values.shape)
     at = [np.interp(node, centre, np.arange(len(centre))) for node, centre in zip(nodes, centres, strict=True)]
@@ -139,9 +140,9 @@ def _known(answers: list[Answers], tile: Tile, electrons_each: float) -> NDArray
     return np.asarray(everywhere @ plane + np.stack(found, axis=-1), np.float64)
 
 
-def _plane(axes: list[NDArray[np.int64]]) -> NDArray[np.float64]:
-    """Return what a plane is made of at the places of a grid, shape (n, 3)."""
-    y, x = np.meshgrid(*axes, indexing="ij")
+def _plane(axes: list[NDArray[np.int64]], middle: list[float]) -> NDArray[np.float64]:
+    """Return what a plane is made of at the places of a grid, shape (n, 3); without slope along a single centre."""
+    y, x = np.meshgrid(*(axis - at for axis, at in zip(axes, middle, strict=True)), indexing="ij")
     return np.stack([np.ones(y.size), y.ravel(), x.ravel()], axis=-1).astype(np.float64)
 
 
