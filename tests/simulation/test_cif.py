@@ -208,6 +208,12 @@ def test_a_specimen_that_contradicts_its_crystal_is_refused(tmp_path, cif, lines
     assert "\n" not in str(caught.value)
 
 
+def test_a_lattice_that_only_a_variant_states_is_used_there(tmp_path):
+    path = specimen(tmp_path, "", cif="polar.cif", other="[variants.wider.specimen]\nlattice_A = 4.2\n")
+    assert load_config(path, "wider").specimen.lattice_A.low == 4.2
+    assert load_config(path).specimen.lattice_A.low == pytest.approx(3.97, abs=0.05)
+
+
 def test_thermal_displacements_that_nobody_states_are_asked_for(tmp_path):
     path = specimen(tmp_path, "", cif="polar.cif")
     path.write_text(path.read_text().replace("phonons = 0", "phonons = 4"))

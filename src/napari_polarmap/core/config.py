@@ -69,6 +69,11 @@ def load_table(kind: type[Table], path: str | Path, variant: str = "") -> Table:
     ConfigError
         Naming the file, the key and what fits.
     """
+    return load_stated(kind, path, variant)[0]
+
+
+def load_stated(kind: type[Table], path: str | Path, variant: str = "") -> tuple[Table, dict[str, Any]]:
+    """Read a TOML file as `load_table` does; also return what the file itself states, the variant's keys merged."""
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -83,8 +88,9 @@ def load_table(kind: type[Table], path: str | Path, variant: str = "") -> Table:
         chosen = variant or own
         if chosen and chosen not in variants:
             raise ConfigError(f"no variant {chosen!r}; the file has {', '.join(sorted(variants)) or 'none'}")
-        parsed = {name: parse_table(kind, _merged(table, changes)) for name, changes in variants.items()}
-        return parsed[chosen] if chosen else parse_table(kind, table)
+        merged = {name: _merged(table, changes) for name, changes in variants.items()}
+        parsed = {name: parse_table(kind, changed) for name, changed in merged.items()}
+        return (parsed[chosen], merged[chosen]) if chosen else (parse_table(kind, table), table)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

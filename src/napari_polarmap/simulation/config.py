@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from napari_polarmap.core.config import ConfigError, Uniform, by_name, choice, derived, load_table, number, whole
+from napari_polarmap.core.config import ConfigError, Uniform, by_name, choice, derived, load_stated, number, whole
 from napari_polarmap.core.directions import parse_direction
 from napari_polarmap.simulation.arrangement import arrange
 from napari_polarmap.simulation.crystal import Crystal, niobate
@@ -243,9 +243,9 @@ def load_config(path: str | Path, variant: str = "") -> SimulationConfig:
     from napari_polarmap.simulation.material import check_angles, with_crystal
 
     path = Path(path)
-    config = load_table(SimulationConfig, path, variant)
+    config, stated = load_stated(SimulationConfig, path, variant)
     try:
-        config = with_crystal(config, path)
+        config = with_crystal(config, path, stated.get("specimen", {}))
         check_angles(config)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

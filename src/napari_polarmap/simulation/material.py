@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +21,10 @@ _COARSEST: Final = 1.1
 """Largest distance of probe positions, in wavelengths over twice the convergence; more makes the average alias."""
 
 
-def with_crystal(config: SimulationConfig, path: Path) -> SimulationConfig:
+def with_crystal(config: SimulationConfig, path: Path, stated: dict[str, Any]) -> SimulationConfig:
     """Put the crystal into the configuration read from `path`, and check what the tables say about it.
+
+    `stated` holds the keys of the specimen that the file itself gives.
 
     Raises
     ------
@@ -31,7 +32,6 @@ def with_crystal(config: SimulationConfig, path: Path) -> SimulationConfig:
         Naming the key and what fits.
     """
     table = config.specimen
-    stated = tomllib.loads(path.read_text(encoding="utf-8")).get("specimen", {})
     if table.cif:
         if config.cell != CellTable() and not config.cell.zone_axis:
             raise ConfigError("table [cell] needs cell.zone_axis, the direction of the beam, such as '1 0 0'")
