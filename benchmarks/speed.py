@@ -1,77 +1,235 @@
-"""How fast this machine maps: run with ``make bench``; compare figures of one machine only.
+"""Speed as ratios, in one run on one machine: ``make bench`` prints them and writes docs/performance.md.
 
-A scan of counts is made once in a temporary folder; each figure is the best of three runs.
+A scan of 128 x 128 x 256 x 256 counts is made once. Every task is done in turn by this program and by LiberTEM,
+py4DSTEM and pyxem, each in an environment of its own that is installed at the first run, and again for as many
+rounds as asked for; a ratio is the median of the ratios within a round, so that what else the machine does falls on
+all alike.
 """
 
 from __future__ import annotations
 
+import argparse
+import platform
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from growth import in_own_process
+from inference import classifier_rows, cluster_row, map_row
 
-from napari_polarmap import load_classifier, map_polarization, open_scan
-from napari_polarmap.core.preprocessing import scan_statistics
-from napari_polarmap.models.registry import list_models
-from napari_polarmap.plugin import SAMPLES, sample_path
-
-SHAPE = (64, 64, 128, 128)
-
-
-def best_of(runs: int, task: Callable[[], object]) -> float:
-    """Return the shortest of some run times [s]."""
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        task()
-        times.append(time.perf_counter() - start)
-    return min(times)
+SHAPE = (128, 128, 256, 256)
+CENTER, RADIUS = (121.3, 130.8), 75.0
+PEERS = {"libertem": "LiberTEM", "py4DSTEM": "py4DSTEM", "pyxem": "pyxem"}
+TASKS = {
+    "com": "centre of mass near the disk, every position",
+    "bright": "virtual bright field",
+    "mean": "mean pattern",
+    "pattern": "one pattern",
+    "first image": "open the file, first image",
+}
+HERE = Path(__file__).parent
 
 
-def report(what: str, seconds: float, amount: float = 0, unit: str = "") -> None:
-    """Print one line of the table."""
-    rate = f"{amount / seconds:12,.0f} {unit}/s" if unit else ""
-    print(f"{what:<44}{seconds:9.3f} s{rate}")
+class Program:
+    """Another process that does tasks on request and tells how long they took."""
+
+    def __init__(self, name: str, python: str | Path, scan: Path) -> None:
+        words = [str(python), str(HERE / "peer_tasks.py"), name, str(scan), *map(str, (*CENTER, RADIUS))]
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self._line()
+
+    def _line(self) -> str:
+        line = self._process.stdout.readline()  # type: ignore[union-attr]
+        if not line:
+            raise RuntimeError("the program has ended")
+        return line
+
+    def seconds(self, task: str) -> float:
+        """Do a task; return the time it took."""
+        self._process.stdin.write(f"{task}\n")  # type: ignore[union-attr]
+        self._process.stdin.flush()  # type: ignore[union-attr]
+        return float(self._line())
+
+    def end(self) -> None:
+        """Let the process end."""
+        self._process.stdin.close()  # type: ignore[union-attr]
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+@dataclass
+class Times:
+    """Seconds by program and task, one number for each round."""
+
+    seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    def ratio(self, one: tuple[str, str], other: tuple[str, str]) -> float:
+        """Return how much longer `one` took than `other`; NaN where one was not done."""
+        pairs = zip(self.seconds.get(one, []), self.seconds.get(other, []), strict=False)
+        ratios = [a / b for a, b in pairs]
+        return float(np.median(ratios)) if ratios else float("nan")
+
+    def median(self, key: tuple[str, str]) -> float:
+        """Return the median of the rounds [s]."""
+        return float(np.median(self.seconds.get(key, [np.nan])))
 
 
 def make_scan(path: Path) -> None:
-    """Write a scan of a counted disk, uncompressed."""
+    """Write a scan of a counted disk, uncompressed, 2.1 GB."""
     row, column = np.ogrid[: SHAPE[2], : SHAPE[3]]
-    disk = np.hypot(row - 61.3, column - 66.8) < 24
-    counts = np.random.default_rng(0).poisson(8.0 * disk + 0.05, size=SHAPE)
-    np.save(path, counts.astype(np.uint16))
+    disk = np.hypot(row - CENTER[0], column - CENTER[1]) < RADIUS / 1.25
+    patterns = np.random.default_rng(0).poisson(8.0 * disk + 0.05, size=SHAPE[1:]).astype(np.uint16)
+    scan = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint16, shape=SHAPE)
+    for index, line in enumerate(scan):
+        line[:] = np.roll(patterns, index, axis=0)
+    scan.flush()
 
 
-def command(*words: str) -> Callable[[], object]:
-    """Return a task that runs the command line."""
-    return lambda: subprocess.run([sys.executable, "-m", "napari_polarmap", *words], check=True, capture_output=True)
+def environment(folder: Path, name: str) -> Path:
+    """Return the interpreter of an environment with one package from PyPI, installed if need be."""
+    python = folder / name / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not (folder / name / "installed").exists():
+        print(f"installing {name} into {folder / name}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "--prefer-binary", name], check=True)
+        (folder / name / "installed").touch()
+    return python
+
+
+def runtimes(folder: Path) -> Path:
+    """Return a folder with OpenVINO and ONNX Runtime beside, not in, this environment; installed if need be."""
+    target = folder / "runtimes"
+    if not (target / "installed").exists():
+        words = ["-q", "--no-deps", "--target", str(target), "openvino", "openvino-telemetry", "onnxruntime", "onnx"]
+        more = ["protobuf", "ml_dtypes", "flatbuffers"]
+        subprocess.run([sys.executable, "-m", "pip", "install", *words, *more], check=True)
+        (target / "installed").touch()
+    return target
+
+
+def versions(folder: Path, names: list[str]) -> dict[str, str]:
+    """Return the versions of the peers."""
+    ask = "from importlib.metadata import version; import sys; print(version(sys.argv[1]))"
+    return {
+        name: subprocess.run(
+            [environment(folder, name), "-c", ask, name], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        for name in names
+    }
+
+
+def compare(scan: Path, peers: Path, names: list[str], rounds: int) -> Times:
+    """Let every program do every task, round by round, after one round that does not count."""
+    programs = {"polarmap": Program("polarmap", sys.executable, scan)}
+    programs |= {name: Program(name, environment(peers, name), scan) for name in names}
+    times = Times()
+    for number in range(rounds + 1):
+        for task in ("read", "everything", *TASKS):
+            for name, program in programs.items():
+                if task in TASKS or name == "polarmap":
+                    took = program.seconds(task)
+                    if number:
+                        times.seconds.setdefault((name, task), []).append(took)
+        print(f"round {number} of {rounds}", flush=True)
+    for program in programs.values():
+        program.end()
+    return times
+
+
+def machine() -> str:
+    """Name the machine."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = f"{names[0]}, {len(names)} processors" if names else model
+    return f"{model}; {platform.system()} {platform.release()}; Python {platform.python_version()}"
+
+
+def against_peers(times: Times, found: dict[str, str]) -> list[str]:
+    """Return the tables of the comparison as Markdown."""
+    ours, read = "polarmap", ("polarmap", "read")
+    once, alone = times.ratio((ours, "everything"), read), times.ratio((ours, "com"), read)
+    pattern_ms, image_s = 1000 * times.median((ours, "pattern")), times.median((ours, "first image"))
+    lines = [
+        "| of this program | goal | measured |",
+        "|---|---|---|",
+        f"| centre of mass, mean pattern, bright and dark field in one pass / reading | at most 1.5 | {once:.2f} |",
+        f"| centre of mass alone / reading | | {alone:.2f} |",
+        f"| one pattern | at most 1 ms | {pattern_ms:.3f} ms |",
+        f"| from opening the file (2.1 GB) to a first image | at most 1 s | {image_s:.2f} s |",
+        "",
+        "| time / that of this program | " + " | ".join(f"{PEERS[name]} {found[name]}" for name in found) + " |",
+        "|---" * (1 + len(found)) + "|",
+    ]
+    lines += [
+        f"| {text} | " + " | ".join(f"{times.ratio((name, task), (ours, task)):.1f}" for name in found) + " |"
+        for task, text in TASKS.items()
+    ]
+    return lines
+
+
+def growth_rows(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the table of cost and memory against the number of positions."""
+    least = rows[0]
+    lines = [
+        "| positions | scan | processor time per position, first pass | second pass | most memory |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        first, second = (row[name] / least[name] for name in ("first_pass_s_per_1000", "second_pass_s_per_1000"))
+        lines.append(
+            f"| {row['edge']} x {row['edge']} | {row['gigabytes']:.1f} GB | {row['first_pass_s_per_1000']:.2f} ms "
+            f"({first:.2f}) | {row['second_pass_s_per_1000']:.2f} ms ({second:.2f}) | {row['peak_gigabytes']:.2f} GB |"
+        )
+    return lines
+
+
+def page(parts: dict[str, list[str]], rounds: int) -> str:
+    """Return docs/performance.md."""
+    text = (HERE / "performance.md.in").read_text(encoding="utf-8")
+    values: dict[str, Any] = {name: "\n".join(lines) for name, lines in parts.items()}
+    values |= {"machine": machine(), "date": datetime.now(UTC).date(), "rounds": rounds}
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    return text
 
 
 def main() -> None:
-    """Print the table."""
-    report("polarmap --help", best_of(3, command("--help")))
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", type=Path, default=Path("build/peers"), help="folder of the peers' environments")
+    parser.add_argument("--only", nargs="*", default=list(PEERS), metavar="PEER", help="peers to compare with")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512], help="of the growing scan")
+    parser.add_argument("--out", type=Path, default=Path("docs/performance.md"))
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scan.npy"
-        make_scan(path)
-        megabytes = path.stat().st_size / 1e6
-        with open_scan(path) as scan:
-            report("read the file", best_of(3, path.read_bytes), megabytes, "MB")
-            report("statistics of a scan", best_of(3, lambda: scan_statistics(scan)), megabytes, "MB")
-    patterns = np.random.default_rng(0).random((1024, 64, 64), dtype=np.float32)
-    for info in list_models():
-        classifier = load_classifier(info.name)
-        seconds = best_of(3, lambda classifier=classifier: classifier.predict(patterns, pooled=True))  # type: ignore[misc]
-        report(f"classify with {info.name}", seconds, len(patterns), "patterns")
-    recommended = load_classifier(list_models()[0].name)
-    for name in SAMPLES:
-        with open_scan(sample_path(name)) as scan:
-            positions = scan.scan_shape[0] * scan.scan_shape[1]
-            seconds = best_of(3, lambda scan=scan: map_polarization(scan, recommended))  # type: ignore[misc]
-            report(f"map the sample {name}", seconds, positions, "positions")
+        scan = Path(folder) / "scan.npy"
+        make_scan(scan)
+        found = versions(args.peers, args.only)
+        parts = {"peers": against_peers(compare(scan, args.peers, args.only, args.rounds), found)}
+        print("\n".join(parts["peers"]), flush=True)
+    steps = {
+        "map": map_row,
+        "cluster": cluster_row,
+        "networks": lambda: classifier_rows(runtimes(args.peers)),
+        "growth": lambda: growth_rows([in_own_process(edge) for edge in args.sizes]),
+    }
+    for name, step in steps.items():
+        parts[name] = step()
+        print("\n".join(parts[name]), flush=True)
+    args.out.write_text(page(parts, args.rounds), encoding="utf-8")
+    print(f"wrote {args.out}")
 
 
 if __name__ == "__main__":

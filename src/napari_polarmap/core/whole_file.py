@@ -10,16 +10,17 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path` that becomes `path` when the block ends well.
 
     Whatever happens in between, what was at `path` before stays as it was.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         Of the file, or folder, to write.
     """
+    path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield partial

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.directions import LABELS, UNDEFINED
+from napari_polarmap.core.whole_file import whole_file
 from napari_polarmap.io.result import PolarizationMap
 
 _REGION_FIELDS: Final = (
@@ -73,21 +71,6 @@ def export_map(
     return [path for name in dict.fromkeys(formats) for path in FORMATS[name](result, folder, stem)]
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` that becomes `path` when the block ends well."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield partial
-        if path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
-
-
 def _step_nm(result: PolarizationMap) -> float | None:
     step_A = (result.provenance.get("calibration") or {}).get("scan_step_A")
     return None if not step_A else float(step_A) / 10
@@ -107,7 +90,7 @@ def write_tiffs(result: PolarizationMap, folder: Path, stem: str) -> list[Path]:
             values = np.moveaxis(values, -1, 0)
             metadata |= {"axes": "CYX", "Labels": list(_AXES_OF[name])}
         path = folder / f"{stem}_{name}.tif"
-        with _whole(path) as partial:
+        with whole_file(path) as partial:
             tifffile.imwrite(partial, np.ascontiguousarray(values), imagej=True, metadata=metadata, **size)
         paths.append(path)
     return paths
@@ -128,7 +111,7 @@ def write_csv(result: PolarizationMap, folder: Path, stem: str) -> list[Path]:
         else:
             table[name] = array.astype(np.uint8) if array.dtype == np.bool_ else array
     path = folder / f"{stem}.csv"
-    with _whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(table)
         writer.writerows(zip(*(_texts(values) for values in table.values()), strict=True))
@@ -141,7 +124,7 @@ def _write_regions(result: PolarizationMap, folder: Path, stem: str) -> list[Pat
     if regions is None:
         return []
     path = folder / f"{stem}_regions.csv"
-    with _whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(REGION_COLUMNS)
         for region in regions:
@@ -167,7 +150,7 @@ def write_zarr(result: PolarizationMap, folder: Path, stem: str) -> list[Path]:
     import zarr
 
     path = folder / f"{stem}.zarr"
-    with _whole(path) as partial:
+    with whole_file(path) as partial:
         group = zarr.open_group(partial, mode="w")
         group.attrs["provenance"] = json.loads(json.dumps(result.provenance))
         for name, array in result.arrays().items():

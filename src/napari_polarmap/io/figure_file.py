@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib
 from matplotlib.figure import Figure
+
+from napari_polarmap.core.whole_file import whole_file
 
 FORMATS: Final = ("png", "svg", "pdf")
 _STYLE: Final[dict[Any, Any]] = {
@@ -44,12 +45,7 @@ def write_figure(draw: Callable[[], Figure], path: str | Path, *, dpi: int) -> P
     kind = path.suffix.lower().lstrip(".")
     if kind not in FORMATS:
         raise ValueError(f"{path}: figures are written as {', '.join(f'.{name}' for name in FORMATS)}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     metadata = {"png": {"Software": "napari-polarmap"}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-    try:
-        with matplotlib.rc_context(_STYLE):
-            draw().savefig(partial, format=kind, dpi=dpi, metadata=metadata, facecolor="white")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, matplotlib.rc_context(_STYLE):
+        draw().savefig(partial, format=kind, dpi=dpi, metadata=metadata, facecolor="white")
     return path

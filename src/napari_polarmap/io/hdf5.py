@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_polarmap.core.data import LazyArray, Scan4D
 from napari_polarmap.core.directions import UNDEFINED
+from napari_polarmap.core.whole_file import whole_file
 from napari_polarmap.io.choice import choose_place
 from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.frames import FrameStack, arranged, check_scan_shape, scan_shape_needed
@@ -200,24 +200,19 @@ def write_scan(
     """
     path = Path(path)
     blocks = iter([data] if isinstance(data, np.ndarray) else data)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(partial, "w") as file:
-            file.attrs["format"], file.attrs["format_version"] = FORMAT, FORMAT_VERSION
-            dataset = _write_blocks(file, blocks)
-            dataset.attrs.update({name: value for name, value in (attrs or {}).items() if value is not None})
-            truth = {"label": (label, np.uint8), "defect": (defect, np.bool_)}
-            for name, (values, dtype) in truth.items():
-                if values is not None:
-                    array: NDArray[Any] = np.asarray(values).astype(dtype)
-                    if array.shape != dataset.shape[:2]:
-                        raise ValueError(f"{name} has shape {array.shape}; the scan has {dataset.shape[:2]} positions")
-                    file.create_dataset(name, data=array, compression="gzip")
-            for name, content in (extra or {}).items():
-                file[name] = content() if callable(content) else content
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"], file.attrs["format_version"] = FORMAT, FORMAT_VERSION
+        dataset = _write_blocks(file, blocks)
+        dataset.attrs.update({name: value for name, value in (attrs or {}).items() if value is not None})
+        truth = {"label": (label, np.uint8), "defect": (defect, np.bool_)}
+        for name, (values, dtype) in truth.items():
+            if values is not None:
+                array: NDArray[Any] = np.asarray(values).astype(dtype)
+                if array.shape != dataset.shape[:2]:
+                    raise ValueError(f"{name} has shape {array.shape}; the scan has {dataset.shape[:2]} positions")
+                file.create_dataset(name, data=array, compression="gzip")
+        for name, content in (extra or {}).items():
+            file[name] = content() if callable(content) else content
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,8 @@ from typing import Any, Final
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_polarmap.core.whole_file import whole_file
 
 FORMAT: Final = "napari-polarmap result"
 FORMAT_VERSION: Final = 1
@@ -164,20 +165,15 @@ class PolarizationMap:
             If the folder cannot be written; an existing file is left as it was.
         """
         path = Path(path)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with h5py.File(partial, "w") as file:
-                file.attrs["format"] = FORMAT
-                file.attrs["format_version"] = FORMAT_VERSION
-                file.attrs["complete"] = True
-                for name, array in self.arrays().items():
-                    file.create_dataset(
-                        name, data=array.astype(_DTYPES[name], copy=False), compression="gzip", shuffle=True
-                    )
-                file["provenance"] = json.dumps(self.provenance, indent=1, sort_keys=True)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(path) as partial, h5py.File(partial, "w") as file:
+            file.attrs["format"] = FORMAT
+            file.attrs["format_version"] = FORMAT_VERSION
+            file.attrs["complete"] = True
+            for name, array in self.arrays().items():
+                file.create_dataset(
+                    name, data=array.astype(_DTYPES[name], copy=False), compression="gzip", shuffle=True
+                )
+            file["provenance"] = json.dumps(self.provenance, indent=1, sort_keys=True)
         return path
 
     @classmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+from napari_polarmap.core.whole_file import whole_file
 
 FORMAT: Final = "napari-polarmap model"
 MAX_BYTES: Final = 2**30
@@ -87,14 +88,10 @@ def save_model(path: str | Path, info: ModelInfo, arrays: dict[str, NDArray[Any]
     """Write a model file, under a temporary name until it is whole."""
     path = Path(path)
     record = {key: value for key, value in asdict(info).items() if key not in ("path", "sha256")}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    with whole_file(path) as partial:
         save_file(contiguous, partial, metadata={"format": FORMAT, "info": json.dumps(record, sort_keys=True)})
         partial.chmod(0o644)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from napari_polarmap.core.config import ConfigError
+from napari_polarmap.core.whole_file import whole_file
 
 FORMAT: Final = "napari-polarmap training run"
 
@@ -33,13 +33,9 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Write under a temporary name, then rename."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in self.tensors.items()}
+        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in self.tensors.items()}
+        with whole_file(path) as partial:
             save_file(tensors, partial, metadata={"format": FORMAT, "facts": json.dumps(self.facts)})
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @staticmethod
     def load(path: Path) -> Checkpoint:

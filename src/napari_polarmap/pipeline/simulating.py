@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.config import ConfigError
+from napari_polarmap.core.whole_file import whole_file
 from napari_polarmap.pipeline.simulation_files import join_scan, join_specimens, write_manifest
 from napari_polarmap.simulation.config import SimulationConfig, load_config
 from napari_polarmap.simulation.scene import (
@@ -151,7 +152,5 @@ def _make_piece(config: SimulationConfig, index: int, path: str) -> None:
             "keys": np.array(keys),
             "values": np.array([specimen.facts[key] for key in keys]),
         }
-    partial = Path(f"{path}.{os.getpid()}.tmp")
-    with partial.open("wb") as stream:
+    with whole_file(path) as partial, partial.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
-    partial.replace(path)

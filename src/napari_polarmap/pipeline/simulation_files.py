@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_polarmap.core.whole_file import whole_file
 from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.simulation.config import SimulationConfig
 from napari_polarmap.simulation.detector import Recorder, draw_camera
@@ -158,9 +158,8 @@ def write_manifest(manifest: dict[str, Any], out: Path) -> None:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     record = {**manifest, "file": {"name": out.name, "bytes": out.stat().st_size, "sha256": digest}}
     path = out.with_name(f"{out.stem}.manifest.json")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _digest(config: SimulationConfig) -> str:
