@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_polarmap.core.metrics import expected_calibration_error, roc_auc, set_coverage
 from napari_polarmap.models.calibration import LEVELS
 from napari_polarmap.models.registry import Classifier, list_models, load_classifier
-from napari_polarmap.pipeline.held_out import Answers, ask, pooled_scores
+from napari_polarmap.pipeline.held_out import Answers, ask, exchangeable_coverage, pooled_scores
 from napari_polarmap.pipeline.training_data import TrainingData, load_training_data
 
 DOSES = {"exact": "#0b3c5d", "1e7": "#2a7fb8", "1e6": "#e08a1e", "1e5": "#b5302a"}
@@ -124,7 +124,10 @@ def main() -> None:
     answers = [ask(classifier, data, rows) for classifier in classifiers]
     names = [classifier.info.name for classifier in classifiers]
 
-    table = {name: pooled_scores(answer, data) for name, answer in zip(names, answers, strict=True)}
+    table = {
+        each.info.name: pooled_scores(answer, data) | exchangeable_coverage(each, data, rows)
+        for each, answer in zip(classifiers, answers, strict=True)
+    }
     print(json.dumps(table, indent=1))
 
     figure, axes = _figure(names, 3.7)

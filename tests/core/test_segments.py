@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_polarmap.core.odd_part import TILT_SCALE_MRAD, odd_terms, polarization_axes
-from napari_polarmap.core.segments import cell_evidence, join_cells, without_small
+from napari_polarmap.core.segments import cell_evidence, join_cells, large_segments
 from napari_polarmap.models.template import load_estimator
 
 NODE = 20
@@ -73,11 +73,12 @@ def test_noise_alone_makes_no_walls():
     assert (join_cells(local, 1.0).argmax(axis=-1) == 4).all()
 
 
-def test_a_segment_of_too_few_electrons_joins_its_neighbour_and_a_large_one_stays():
+def test_segments_are_large_by_their_electrons_each_part_by_itself():
     labels = np.full((10, 20), 3)
-    labels[:, 12:], labels[2:4, 2:4] = 5, 1
-    kept = without_small(labels, 1e4)
-    assert (kept[:, :12] == 3).all()
-    assert (kept[:, 12:] == 5).all()
-    assert len(np.unique(without_small(labels, 1e3))) == 1
-    assert labels[2, 2] == 1
+    labels[:, 12:], labels[2:4, 2:4], labels[6, 6] = 5, 1, 5
+    large = large_segments(labels, 1e4)
+    assert large[:, 12:].all()
+    assert large[labels == 3].all()
+    assert not large[2:4, 2:4].any()
+    assert not large[6, 6]
+    assert not large_segments(labels, 1e3).any()

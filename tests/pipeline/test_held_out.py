@@ -15,7 +15,7 @@ from napari_polarmap.core.metrics import expected_calibration_error, roc_auc, se
 from napari_polarmap.models.registry import list_models, load_classifier
 from napari_polarmap.models.weights import read_arrays, read_info, save_model
 from napari_polarmap.pipeline.calibrating import ConfigError, calibrate_file
-from napari_polarmap.pipeline.held_out import Answers, ask
+from napari_polarmap.pipeline.held_out import Answers, ask, exchangeable_coverage
 from napari_polarmap.pipeline.sets import set_map
 from napari_polarmap.pipeline.training_data import TrainingData
 from napari_polarmap.pipeline.unfamiliar import unfamiliar_patterns
@@ -65,6 +65,21 @@ def test_confidence_tells_the_crystal_from_everything_else(name):
     known = together(name, "confidence")[together(name, "polarised")]
     strange = np.concatenate([part for answer in answers(name).values() for part in answer.unfamiliar.values()])
     assert roc_auc(np.concatenate([known, strange]), np.arange(len(known) + len(strange)) < len(known)) >= 0.95
+
+
+@pytest.mark.parametrize("dose", ["1e7", "1e6", "1e5"])
+@pytest.mark.parametrize("name", NAMES)
+def test_confidence_tells_them_apart_at_every_dose(name, dose):
+    answer = answers(name)[dose]
+    known, strange = answer.confidence[answer.polarised], np.concatenate(list(answer.unfamiliar.values()))
+    assert roc_auc(np.concatenate([known, strange]), np.arange(len(known) + len(strange)) < len(known)) >= 0.95
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sets_cover_as_asked_where_specimens_are_recorded_as_for_the_calibration(name):
+    found = exchangeable_coverage(load_classifier(name), held_out(), ROWS)
+    # 54 specimens, whose thicknesses err together, are good to two or three per cent.
+    assert found["coverage"] == pytest.approx(0.9, abs=0.045)
 
 
 @pytest.mark.parametrize("name", NAMES)

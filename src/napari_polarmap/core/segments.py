@@ -32,7 +32,7 @@ _WALL: Final = 4.0
 """Cost of a wall between two neighbouring places of the grid, in log-odds."""
 _ROUNDS: Final = 60
 _LEAST_ELECTRONS: Final = 5e5
-"""A segment of fewer is as likely found in noise; it joins the neighbour with the longest border."""
+"""A segment of fewer may be a play of noise."""
 _STEP: Final = 1e-3
 _NUISANCES: Final = 4
 """Tilt and offset: the first of the parameters of `odd_terms`."""
@@ -123,8 +123,8 @@ def _message(belief: Array) -> Array:
     return np.asarray(passed - passed.max(axis=-1, keepdims=True), dtype=np.float64)
 
 
-def without_small(labels: NDArray[np.intp], electrons: float) -> NDArray[np.intp]:
-    """Let segments of too few electrons join the neighbour with the longest border, the smallest first.
+def large_segments(labels: NDArray[np.intp], electrons: float) -> NDArray[np.bool_]:
+    """Return where segments hold electrons enough not to be a play of noise.
 
     Parameters
     ----------
@@ -132,16 +132,10 @@ def without_small(labels: NDArray[np.intp], electrons: float) -> NDArray[np.intp
     electrons : float
         That each place stands for.
     """
-    labels = labels.copy()
-    while True:
-        parts = [
-            (labels == label) & (found == number + 1)
-            for label in np.unique(labels)
-            for found, count in [ndimage.label(labels == label)]
-            for number in range(count)
-        ]
-        smallest = min(parts, key=lambda part: int(part.sum()))
-        if len(parts) == 1 or smallest.sum() * electrons >= _LEAST_ELECTRONS:
-            return labels
-        border = ndimage.binary_dilation(smallest) & ~smallest
-        labels[smallest] = np.bincount(labels[border]).argmax()
+    large = np.zeros(labels.shape, np.bool_)
+    for label in np.unique(labels):
+        parts, _ = ndimage.label(labels == label)
+        count = np.bincount(parts.ravel())
+        count[0] = 0
+        large |= (count * electrons >= _LEAST_ELECTRONS)[parts]
+    return large

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_polarmap.core.directions import N_DIRECTIONS
-from napari_polarmap.core.segments import cell_evidence, join_cells, without_small
+from napari_polarmap.core.segments import cell_evidence, join_cells, large_segments
 from napari_polarmap.core.template_fit import counting_variance
 from napari_polarmap.pipeline.answers import BATCH, Answers, window_places
 from napari_polarmap.pipeline.frame import Frame
@@ -21,7 +21,6 @@ from napari_polarmap.pipeline.windows import WindowPlan
 
 _NUISANCE_ELECTRONS: Final = 2e6
 """Windows of so many tell thickness and tilt well enough for their cells."""
-_CERTAIN: Final = -20.0
 _PURE: Final = 1 - 1e-6
 
 Numbers = dict[str, NDArray[np.float32]]
@@ -46,27 +45,30 @@ class Segments:
         self.frame, self.plan, self.answers = frame, plan, answers
         self.used = plan is not None and frame.estimator is not None and len(answers) > 1
         self.parts: dict[tuple[int, int], Answers] = {}
-        self.belief = np.zeros((0, 0, N_DIRECTIONS + 1), np.float32)
+        self.belief, self.large = np.zeros((0, 0, N_DIRECTIONS + 1), np.float32), np.zeros((0, 0), np.bool_)
         if plan is not None and self.used:
             both = [(answer.size, label) for answer in answers for label in range(N_DIRECTIONS + 1)]
             self.parts = {(size, label): Answers(plan, size, found, label) for size, label in both}
             unknown = np.full((*plan.grid.shape, N_DIRECTIONS + 1), np.nan, np.float32)
             self.belief = found.get("belief", unknown)
+            self.large = found.get("large", np.zeros(plan.grid.shape, np.bool_))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what is known so far, to go on with later."""
-        return {"belief": self.belief} | {k: v for part in self.parts.values() for k, v in part.arrays().items()}
+        return {"belief": self.belief, "large": self.large} | {
+            k: v for part in self.parts.values() for k, v in part.arrays().items()
+        }
 
     def windows(self, tile: Tile, averages: NDArray[np.float32]) -> Iterator[Windows]:
         """Find the segments of a tile whose whole windows are answered; yield parts of windows to be asked."""
         if self.plan is None or not self.used:
             return
-        settled = segment_tile(self.frame, self.plan, tile, averages, self.answers)
+        settled, large = segment_tile(self.frame, self.plan, tile, averages, self.answers)
         rows, columns = (
             slice(own.start - node.start, own.stop - node.start)
             for own, node in zip(tile.centred, tile.nodes, strict=True)
         )
-        self.belief[tile.centred] = settled[rows, columns]
+        self.belief[tile.centred], self.large[tile.centred] = settled[rows, columns], large[rows, columns]
         for windows, told in parts_of_windows(averages, settled.argmax(axis=-1), self.answers, tile):
             if told is None:
                 yield windows
@@ -78,7 +80,10 @@ class Segments:
         self.parts[windows.size, windows.label].keep(windows, told)
 
     def everywhere(self, scan_shape: tuple[int, int]) -> tuple[list[NDArray[np.float32]], list[Numbers]]:
-        """Return log-probabilities and numbers at every position in its own segment, for each size."""
+        """Return log-probabilities and numbers at every position in its own segment, for each size.
+
+        Where a segment is too small to be relied on, its windows and whole ones are believed by halves.
+        """
         if self.plan is None or not self.used:
             return [each.everywhere(scan_shape) for each in self.answers], [
                 each.nearest(scan_shape) for each in self.answers
@@ -91,13 +96,21 @@ class Segments:
             pooled[size][here] = part.everywhere(scan_shape)[here]
             for name, values in part.nearest(scan_shape).items():
                 numbers[size].setdefault(name, np.full(values.shape, np.nan, np.float32))[here] = values[here]
+        rows, columns = (
+            np.abs(np.arange(n)[:, None] - axis).argmin(axis=1)
+            for n, axis in zip(scan_shape, self.plan.grid.axes, strict=True)
+        )
+        small = ~self.large[np.ix_(rows, columns)]
+        for confined, answer in zip(pooled, self.answers, strict=True):
+            whole = answer.everywhere(scan_shape)[small]
+            confined[small] = np.logaddexp(confined[small], whole) - np.float32(np.log(2))
         return pooled, numbers
 
 
 def segment_tile(
     frame: Frame, plan: WindowPlan, tile: Tile, averages: NDArray[np.float32], answers: list[Answers]
-) -> NDArray[np.float32]:
-    """Return, for every base window of a tile, log-probabilities of the segment it belongs to, shape (y, x, 9)."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return log-probabilities of the segment of every base window of a tile, shape (y, x, 9), and which are large."""
     if frame.estimator is None:
         raise ValueError("segments need the physical estimator")
     edge, shape, model = frame.classifier.info.grid_px, averages.shape[:2], frame.estimator.model
@@ -108,10 +121,7 @@ def segment_tile(
     evidence = cell_evidence(model, patterns, variance, known[:, 0], known[:, 1:])
     overlap = plan.width_px**2 / (plan.grid.step[0] * plan.grid.step[1])
     belief = join_cells(evidence.reshape(*shape, -1), overlap)
-    raw = belief.argmax(axis=-1)
-    labels = without_small(raw, float(np.median(1 / variance)) / overlap)
-    belief[labels != raw] = np.where(np.arange(N_DIRECTIONS + 1) == labels[labels != raw][:, None], 0.0, _CERTAIN)
-    return belief
+    return belief, large_segments(belief.argmax(axis=-1), float(np.median(1 / variance)) / overlap)
 
 
 def _known(answers: list[Answers], tile: Tile, electrons_each: float) -> NDArray[np.float64]:
