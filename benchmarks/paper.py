@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from paper_report import DOSES, OFFSETS_PX, POOLED_DOSES, write_report
+from paper_report import DOSES, OFFSETS_PX, POOLED_DOSES, WIDE, write_report
 from paper_sets import (
     EXPERIMENTAL,
     SAME_THICKNESS,
@@ -68,10 +68,6 @@ TREATMENTS = {
     "both": (1, True),
 }
 SEEDS = (888, 1212, 3000, 5000, 7000)
-
-
-_SIZES = 4
-"""Of windows, the smallest ones, that a packaged classifier is asked for in a scan."""
 
 
 @dataclass(frozen=True)
@@ -271,7 +267,8 @@ def _ask_scan(classifier: Any, path: Path) -> dict[str, Any]:
         params = MapParams(pool="auto")
         plan, _ = plan_windows(scan, inspection, params)
         frame = Frame(scan, classifier, inspection, params)
-        few = None if plan is None else replace(plan, pools=plan.pools[:_SIZES])
+        wide = [pool for pool in plan.pools if pool.cells >= WIDE] or plan.pools[-1:]
+        few = replace(plan, pools=plan.pools[:1] + [pool for pool in wide[:1] if pool is not plan.pools[0]])
         steps = classify(frame, few, singles=False)
         while True:
             try:
