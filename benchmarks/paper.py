@@ -50,7 +50,7 @@ from napari_polarmap.core.metrics import wall_distance
 from napari_polarmap.core.resampling import resample_patterns
 from napari_polarmap.io.hdf5 import read_truth
 from napari_polarmap.models.network import DirectionNetwork, quickened
-from napari_polarmap.models.registry import list_models, load_classifier
+from napari_polarmap.models.registry import BUNDLED, list_models, load_classifier
 from napari_polarmap.pipeline.evidence import classify
 from napari_polarmap.pipeline.fitting import FitOptions, fit
 from napari_polarmap.pipeline.frame import Frame
@@ -313,6 +313,40 @@ def keep(path: Path, make: Callable[[], dict[str, Any]]) -> None:
     print(f"{path.stem}: {record['seconds']:.0f} s", flush=True)
 
 
+def _published(scope: Scope, sets: Path, paths: dict[str, Path], held: Path, out: Path, only: str) -> None:
+    """Train and ask the published models that have no record yet."""
+    todo = [
+        {"network": network, "objective": objective, "treatment": treatment, "seed": seed}
+        for treatment, objectives in scope.treatments.items()
+        for seed in scope.seeds
+        for objective, network in [("classification", "pca_knn"), *product(objectives, scope.networks)]
+    ]
+    files = {out / f"{'-'.join(str(value) for value in told.values())}.json": told for told in todo}
+    files = {path: told for path, told in files.items() if only in path.stem and not path.exists()}
+    if not files:
+        return
+    protocol = published_protocol([made(name, sets, scope.variant) for name in ("P1", "P2")])
+    scans = {name: read_patterns_of(path, scope.positions) for name, path in paths.items()}
+    singles = Specimens.load(held, pooled=False)
+    for path, told in files.items():
+        keep(
+            path,
+            lambda told=told: told | ask(_trained(**told, protocol=protocol, scope=scope), protocol, scans, singles),
+        )
+
+
+def _packaged(paths: dict[str, Path], held: Path, out: Path, only: str) -> None:
+    """Ask the packaged classifiers that have no record yet."""
+    names = [info.name for info in list_models() if info.path and info.path.parent == BUNDLED]
+    files = {out / f"packaged-{name}.json": name for name in names}
+    files = {path: name for path, name in files.items() if only in path.stem and not path.exists()}
+    if not files:
+        return
+    singles, specimens = (Specimens.load(held, pooled=pooled) for pooled in (False, True))
+    for path, name in files.items():
+        keep(path, lambda name=name: ask_packaged(name, paths, specimens, singles))
+
+
 def main() -> None:
     """Train, ask, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -327,28 +361,8 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     paths = {name: made(name, args.sets) for name in SYNTHETIC + EXPERIMENTAL}
     held = made("holdout", args.sets)
-    singles, specimens = (Specimens.load(held, pooled=pooled) for pooled in (False, True))
-    protocol = published_protocol([made(name, args.sets, scope.variant) for name in ("P1", "P2")])
-    scans = {name: read_patterns_of(path, scope.positions) for name, path in paths.items()}
-    kinds = [
-        (network, objective, treatment, seed)
-        for treatment, objectives in scope.treatments.items()
-        for seed in scope.seeds
-        for objective, network in [("classification", "pca_knn"), *product(objectives, scope.networks)]
-    ]
-    for network, objective, treatment, seed in kinds:
-        name = f"{network}-{objective}-{treatment}-{seed}"
-        if args.only in name:
-            told = {"network": network, "objective": objective, "treatment": treatment, "seed": seed}
-
-            def make(told: dict[str, Any] = told) -> dict[str, Any]:
-                return told | ask(_trained(**told, protocol=protocol, scope=scope), protocol, scans, singles)
-
-            keep(out / f"{name}.json", make)
-    for info in list_models():
-        name = f"packaged-{info.name}"
-        if args.only in name:
-            keep(out / f"{name}.json", lambda name=info.name: ask_packaged(name, paths, specimens, singles))
+    _published(scope, args.sets, paths, held, out, args.only)
+    _packaged(paths, held, out, args.only)
     write_report(out, args.report or out, quick=args.quick)
 
 
