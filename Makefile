@@ -1,5 +1,5 @@
 # make demo   map the packaged sample scan      make test   everything that is checked before a merge
-# make lint   style, types and import rule      make bench  speed on this machine
+# make lint   style, types and import rule      make bench  speed against other programs
 # make bench-paper   the published comparison done again; bench-paper-quick: its short form
 # make docs   the documentation, strictly       make screenshots  photographs of the real window
 # make clean  remove what these made            make distclean  and the environment

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.models.registry import list_models
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import inspect_scan
-from napari_polarmap.pipeline.looking import Windows, log_probability, tell
+from napari_polarmap.pipeline.looking import Windows, tell
 from napari_polarmap.pipeline.mapping import MapParams
 from napari_polarmap.pipeline.windows import plan_windows
 from napari_polarmap.pipeline.workplace import Setting, Threads
 from napari_polarmap.plugin import sample_path
 
-EDGE = 96
+EDGE = 128
 BATCH = 128
 
 
@@ -141,7 +141,7 @@ class Recording(Threads):
             yield item, result
 
 
-def map_row(model: str = "cnn-niobate", rounds: int = 2) -> list[str]:
+def map_row(model: str = "cnn-niobate", rounds: int = 1) -> list[str]:
     """Return a whole map, from the file, over the longer of reading the file and answering alone."""
     classifier = load_classifier(model)
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +149,7 @@ def map_row(model: str = "cnn-niobate", rounds: int = 2) -> list[str]:
         made = enlarged(EDGE)
         np.save(path, made.data)
         with open_scan(path) as opened:
-            scan = opened.calibrated(**{k: v for k, v in vars(made.calibration).items() if v not in (None, False)})
+            scan = replace(opened, calibration=made.calibration)
             inspection, seen = inspect_scan(scan), Recording()
             map_polarization(scan, classifier, inspection=inspection, workplace=seen)
             frame = Frame(scan, classifier, inspection, MapParams())
@@ -157,7 +157,7 @@ def map_row(model: str = "cnn-niobate", rounds: int = 2) -> list[str]:
             singles = [frame.patterns(slice(row, row + 4), slice(0, EDGE)) for row in range(0, EDGE, 4)]
 
             def answer(setting: Setting, part: Any) -> Any:
-                return log_probability(setting.frame, part, pooled=False, electrons=None), classifier.embed(part)
+                return classifier.predict(part, pooled=False), classifier.embed(part)
 
             wall, processor = [], []
             for _ in range(rounds):
@@ -192,7 +192,8 @@ def cluster_row(model: str = "cnn-niobate", edge: int = 64, rounds: int = 3) -> 
     options = {"threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
     with tempfile.TemporaryDirectory() as folder:
         made = enlarged(edge)
-        path = write_scan(Path(folder) / "scan.h5", np.asarray(made.data), attrs=vars(made.calibration))
+        known = {name: value for name, value in vars(made.calibration).items() if isinstance(value, float | str)}
+        path = write_scan(Path(folder) / "scan.h5", np.asarray(made.data), attrs=known)
         ratios = []
         with (
             open_scan(path) as scan,

@@ -43,6 +43,7 @@ class PatternSums:
     def __init__(self, scan: Scan4D, disk: Disk | None, *, whole: bool = True) -> None:
         self.scan, self.whole = scan, whole
         self.near, self.bright = (_spans(scan.detector_shape, disk, grow) for grow in (1.25, 1.0))
+        self.bright *= whole
         self.moments = np.zeros((*scan.scan_shape, 5))
         self.edges = _tile_edges(scan.scan_shape, scan.detector_shape)
         self.tiles = np.zeros((len(self.edges[0]) - 1, len(self.edges[1]) - 1, *scan.detector_shape))
