@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_polarmap.core.axes import AxisOrder
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.preprocessing import find_disk, read_patterns
 
 _BLOCK_BYTES = 32 * 2**20
+_MOST_PLACES = 64
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,46 @@ def _disk_mask(scan: Scan4D, row: int, n_columns: int) -> NDArray[np.bool_]:
         return find_disk(patterns.mean(axis=(0, 1))).mask(scan.detector_shape)
     except ValueError:
         return np.ones(scan.detector_shape, np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class AxisSample:
+    """Part of a scan in its stored order, to see what another order of the axes would make of it.
+
+    Attributes
+    ----------
+    data : ndarray of float32, four axes
+        At most 64 places along the first two.
+    shape : tuple of int
+        Of the whole.
+    """
+
+    data: NDArray[np.float32]
+    shape: tuple[int, ...]
+
+    def views(self, order: AxisOrder) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the scan image in the light of the brighter half of the detector, and the mean pattern."""
+        ordered = order.apply(self.data)
+        pattern = ordered.mean(axis=(0, 1))
+        bright = pattern >= 0.5 * np.quantile(pattern, 0.98)
+        return ordered[..., bright].mean(axis=-1), pattern
+
+
+def axis_sample(scan: Scan4D, max_bytes: int = 48 * 2**20) -> AxisSample:
+    """Read places spread over the first two stored axes."""
+    first, second, *rest = scan.shape
+    places = np.sqrt(max_bytes / (4 * np.prod(rest)))
+    rows, columns = (
+        np.unique(np.linspace(0, n - 1, int(np.clip(places, 2, min(n, _MOST_PLACES)))).round().astype(int))
+        if n > 1
+        else np.zeros(1, int)
+        for n in (first, second)
+    )
+    data = np.empty((len(rows), len(columns), *rest), np.float32)
+    for i, row in enumerate(rows.tolist()):
+        if len(columns) == second:
+            data[i] = scan.read(slice(row, row + 1), slice(None))[0]
+            continue
+        for j, column in enumerate(columns.tolist()):
+            data[i, j] = scan.pattern(row, column)
+    return AxisSample(np.nan_to_num(data, posinf=0, neginf=0), scan.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Layer
@@ -22,10 +23,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_polarmap.core.data import Calibration, Scan4D
-from napari_polarmap.io import DatasetNeededError, ScanShapeNeededError, open_scan
+from napari_polarmap.io import DatasetNeededError, RawLayoutNeededError, ScanShapeNeededError, open_scan
 from napari_polarmap.pipeline.layers import SCAN_KEY
 from napari_polarmap.plugin import SAMPLES, sample_path
 from napari_polarmap.widgets.calibration_form import CalibrationForm
+from napari_polarmap.widgets.open_dialog import OpenDialog
 from napari_polarmap.widgets.section import Form, fit_width, note
 from napari_polarmap.widgets.workers import Jobs
 
@@ -54,6 +56,7 @@ class DatasetPanel(QWidget):
         self._scans: list[Scan4D] = []
         self._watched: list[Layer] = []
         self._path: Path | None = None
+        self.dialog: OpenDialog | None = None
         self.scan: Scan4D | None = None
         self._build()
         viewer.layers.events.inserted.connect(self._on_layers)
@@ -72,12 +75,12 @@ class DatasetPanel(QWidget):
 
     def _build(self) -> None:
         self.open_button = QPushButton("Open file…")
-        self.open_button.setToolTip("Open a 4D-STEM scan: HDF5, EMD, NPY, MIB, DM4, BLO, MRC and others")
+        self.open_button.setToolTip("Open a 4D-STEM scan: HDF5, EMD, NPY, MIB, DM4, BLO, MRC, RAW and others")
         self.open_button.clicked.connect(self._ask_file)
         self.more_button = QPushButton("Folder / sample")
-        self.more_button.setToolTip("Open a folder with one TIFF per scan position, or a sample scan of this plugin")
+        self.more_button.setToolTip("Open a folder (one TIFF per scan position, or a Zarr store) or a sample scan")
         menu = QMenu(self.more_button)
-        self.folder_action = menu.addAction("Folder of TIFFs…", self._ask_folder)
+        self.folder_action = menu.addAction("Folder (TIFFs, Zarr)…", self._ask_folder)
         menu.addSeparator()
         self.sample_actions = {
             name: menu.addAction(f"Sample: {title}", lambda name=name: self.open_path(sample_path(name)))
@@ -88,6 +91,10 @@ class DatasetPanel(QWidget):
         buttons.setSpacing(4)
         buttons.addWidget(self.open_button, 0, 0)
         buttons.addWidget(self.more_button, 0, 1)
+        self.layout_button = QPushButton("Axes…")
+        self.layout_button.setToolTip("Say how the file lies: scan shape, order of the axes, layout without header")
+        self.layout_button.clicked.connect(self.ask_layout)
+        buttons.addWidget(self.layout_button, 0, 2)
 
         self.choice = QComboBox()
         self.choice.setToolTip("Scan to work on: one of those loaded in this window")
@@ -123,20 +130,28 @@ class DatasetPanel(QWidget):
         self._show_questions()
         self._show_scan()
 
-    def open_path(
-        self, path: str | Path, *, scan_shape: tuple[int, int] | None = None, dataset: str | None = None
-    ) -> None:
-        """Open a file or folder in the background; `scan_chosen` or `failed` follows."""
+    def open_path(self, path: str | Path, **options: Any) -> None:
+        """Open a file or folder in the background, with options of `open_scan`; `scan_chosen` or `failed` follows."""
         self._path = Path(path)
+        self.layout_button.setEnabled(True)
         self.facts.setText(f"opening {self._path.name} …")
         self._jobs.start(
             open_scan,
             self._path,
-            scan_shape=scan_shape,
-            dataset=dataset,
+            **options,
             returned=self._on_opened,
             errored=self._on_open_error,
         )
+
+    def ask_layout(self) -> None:
+        """Ask how the file lies, with a preview, and open it so."""
+        path = self._path or (self.scan.path if self.scan is not None else None)
+        if path is None:
+            return
+        known = self.scan.dataset if self.scan is not None and self.scan.path == path else None
+        self.dialog = OpenDialog(path, dataset=known, parent=self)
+        self.dialog.accepted.connect(lambda: self.open_path(path, **self.dialog.options()))
+        self.dialog.open()
 
     def choose(self, scan: Scan4D | None) -> None:
         """Work on a scan."""
@@ -159,7 +174,7 @@ class DatasetPanel(QWidget):
             self.open_path(path)
 
     def _ask_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open a folder of TIFFs", str(self._folder()))
+        path = QFileDialog.getExistingDirectory(self, "Open a folder of TIFFs or a Zarr store", str(self._folder()))
         if path:
             self.open_path(path)
 
@@ -183,6 +198,9 @@ class DatasetPanel(QWidget):
         elif isinstance(error, DatasetNeededError):
             self._show_questions(choices=error.choices)
             self.facts.setText(f"{self._path.name} holds {len(error.choices)} data sets: choose the scan.")
+        elif isinstance(error, RawLayoutNeededError):
+            self.facts.setText(f"{self._path.name} has no header: say how its numbers lie.")
+            self.ask_layout()
         else:
             self.failed.emit(error)
 
@@ -255,6 +273,7 @@ class DatasetPanel(QWidget):
 
     def _show_scan(self) -> None:
         scan = self.scan
+        self.layout_button.setEnabled(self._path is not None or (scan is not None and scan.path is not None))
         self.calibration.setEnabled(scan is not None)
         self.calibration.set_calibration(scan.calibration if scan else Calibration())
         self.calibration.setVisible(scan is not None)
