@@ -14,6 +14,7 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.ellipse import find_ellipse
 from napari_polarmap.core.field import field_waves
 from napari_polarmap.core.polarity import find_polarity
+from napari_polarmap.core.rim import rim_radius
 from napari_polarmap.core.rotation import find_rotation
 from napari_polarmap.pipeline.inspection import NOMINAL_LATTICE_A, Inspection
 
@@ -208,14 +209,15 @@ def _travel(descan: tuple[float, ...], scan_shape: tuple[int, int]) -> str:
 def _disk(scan: Scan4D, inspection: Inspection) -> Measured:
     del scan
     disk, descan = inspection.descan.disk, inspection.descan
+    radius_px, width_px = rim_radius(inspection.statistics.mean_pattern, disk)
     y, x = disk.center_px
     scatter = descan.radius_scatter_px
     parts = "" if np.isnan(scatter) else f", radius differs by {scatter:.2f} px over {descan.n_parts} parts"
     return Measured(
         part="disk",
-        changes={"center_px": (float(y), float(x)), "radius_px": float(disk.radius_px)},
-        value=f"row {y:.2f}, column {x:.2f}, radius {disk.radius_px:.2f} px",
-        residual=f"{100 * disk.residual:.1f} % of the rim rises{parts}",
+        changes={"center_px": (float(y), float(x)), "radius_px": radius_px},
+        value=f"row {y:.2f}, column {x:.2f}, radius {radius_px:.2f} px",
+        residual=f"rim blurred over {width_px:.1f} px, {100 * disk.residual:.1f} % of it rises{parts}",
         good=disk.residual < 0.1 and not scatter > 0.05 * disk.radius_px,
     )
 
@@ -234,28 +236,29 @@ def _descan(scan: Scan4D, inspection: Inspection) -> Measured:
 
 
 def _pixel_size(scan: Scan4D, inspection: Inspection) -> Measured:
-    known, disk = scan.calibration, inspection.disk
+    known = scan.calibration
+    radius_px = known.radius_px or rim_radius(inspection.statistics.mean_pattern, inspection.descan.disk)[0]
     scatter = inspection.descan.radius_scatter_px
-    error = 0.0 if np.isnan(scatter) else scatter / disk.radius_px / np.sqrt(inspection.descan.n_parts)
+    error = 0.0 if np.isnan(scatter) else scatter / radius_px / np.sqrt(inspection.descan.n_parts)
     if known.convergence_mrad is None:
         if known.mrad_per_px is None:
             raise ValueError("neither the convergence angle nor the pixel size is known; enter one of them")
-        value = known.mrad_per_px * disk.radius_px
+        value = known.mrad_per_px * radius_px
         return Measured(
             part="pixel_size",
             changes={"convergence_mrad": float(value)},
             value=f"convergence {value:.3g} mrad from the radius of the disk",
-            residual=f"radius known to {100 * error:.1f} %",
+            residual=f"radius scatters by {100 * error:.2f} %",
             good=error < 0.02,
         )
-    value = known.convergence_mrad / disk.radius_px
+    value = known.convergence_mrad / radius_px
     before = known.mrad_per_px
     told = "" if before is None else f"; {100 * (value / before - 1):+.1f} % against {before:.4g} so far"
     return Measured(
         part="pixel_size",
         changes={"mrad_per_px": float(value)},
         value=f"{value:.4g} mrad per pixel from {known.convergence_mrad:g} mrad convergence",
-        residual=f"radius known to {100 * error:.1f} %{told}",
+        residual=f"radius scatters by {100 * error:.2f} %{told}",
         good=error < 0.02 and (before is None or abs(value / before - 1) < 0.05),
     )
 
