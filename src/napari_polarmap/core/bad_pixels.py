@@ -21,9 +21,9 @@ def find_bad_pixels(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which pixels are dead and which are hot.
 
-    A pixel is hot where it lies far above the third highest of its eight neighbours, dead where it
-    lies far below the third lowest: no rim and no spot that the optics can make is so sharp. Up to
-    two bad neighbours do not matter. A dead pixel right on a rim cannot be told from the dark beside it.
+    A pixel is hot where it lies far above the second highest of its eight neighbours, dead where it
+    lies far below the third lowest: no rim and no spot that the optics can make is so sharp. One
+    bad neighbour does not matter. A dead pixel right on a rim cannot be told from the dark beside it.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def find_bad_pixels(
     image = np.nan_to_num(np.asarray(mean_pattern, dtype=np.float64), posinf=0.0, neginf=0.0)
     # Beyond the edge the outermost pixels repeat: a dark line along the edge is not lit, but not dead.
     low, middle = (ndimage.rank_filter(image, rank, footprint=_AROUND, mode="nearest") for rank in (2, 4))
-    high = ndimage.rank_filter(image, 5, footprint=_AROUND, mode="mirror")
+    high = ndimage.rank_filter(image, 6, footprint=_AROUND, mode="mirror")
     top = max(float(np.quantile(image, 0.99)), 1e-300)
     noise = 1.4826 * float(np.median(np.abs(image - middle)[middle >= 0.5 * top]))
     allowed = _SIGMAS * noise * np.sqrt(np.maximum(middle, 0) / top) + 1e-3 * top
