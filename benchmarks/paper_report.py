@@ -52,16 +52,16 @@ def write_report(records: Path, folder: Path, *, quick: bool) -> None:
 
 
 def _figure(draw: Callable[[Axes], None]) -> Figure:
-    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    figure = Figure(figsize=(5.6, 4.0), layout="constrained")
     axes = figure.add_subplot()
     draw(axes)
     axes.axhline(CHANCE, color="0.5", lw=0.8, ls=":")
-    axes.annotate("chance", (1, CHANCE), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+    axes.annotate("chance", (0.01, CHANCE), xycoords=("axes fraction", "data"), va="bottom", color="0.4", fontsize=7)
     axes.set(ylim=(0, 1.02), ylabel="share of right directions")
     axes.spines[["top", "right"]].set_visible(False)
     handles, _ = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=7)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return figure
 
 
