@@ -91,8 +91,11 @@ def run_info(args: Namespace) -> None:
         result = PolarizationMap.load(args.file)
         say(json.dumps(result.provenance, indent=1) if args.json else "\n".join(_summary(result)))
         return
+    from napari_polarmap.core.calibration import Calibration
+
     with _open(args) as scan:
-        known = {name: value for name, value in vars(scan.calibration).items() if value not in (None, 0.0, False)}
+        unset = Calibration()
+        known = {name: value for name, value in vars(scan.calibration).items() if value != getattr(unset, name)}
         if args.json:
             record = {"file": str(args.file), "dataset": scan.dataset, "shape": scan.shape, "dtype": str(scan.dtype)}
             say(json.dumps({**record, "calibration": known, "missing": scan.calibration.missing}, indent=1))
