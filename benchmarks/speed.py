@@ -152,7 +152,7 @@ def machine() -> str:
     if cpuinfo.exists():
         names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = f"{names[0]}, {len(names)} processors" if names else model
-    return f"{model}; {platform.system()} {platform.release()}; Python {platform.python_version()}"
+    return f"{model}; {platform.system()}; Python {platform.python_version()}"
 
 
 def against_peers(times: Times, found: dict[str, str]) -> list[str]:
