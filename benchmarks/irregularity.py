@@ -33,8 +33,12 @@ SPANS = 0.8
 
 
 def distance_cells(found: Irregularity, truth: NDArray[np.bool_], lattice: Lattice) -> float:
-    """Return how far the strongest region lies from the defect, in unit cells; NaN where nothing was found."""
-    regions, _ = find_regions(found.irregular, found.score, np.zeros(truth.shape, np.uint8), lattice=lattice)
+    """Return how far the strongest region lies from the defect, in unit cells.
+
+    Where nothing is marked, the strongest region is that of the highest scores, as many as the defect has.
+    """
+    mask = found.irregular if found.irregular.any() else found.score >= np.nanquantile(found.score, 1 - truth.mean())
+    regions, _ = find_regions(mask, found.score, np.zeros(truth.shape, np.uint8), lattice=lattice)
     if not regions or not lattice.known:
         return float("nan")
     place = np.argwhere(truth)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, optimize
 
-Maps = NDArray[np.float32]
-"""Several maps, shape (k, scan_y, scan_x)."""
+from napari_polarmap.core.cell_frame import Maps, cells_within, sums
+from napari_polarmap.core.lattice import ordered, reduced
 
 NEGLIGIBLE: Final = 0.01
 """Share of the variance of a map that is never worth noting."""
 
-_MAX_FEATURES: Final = 16
+_MOST_AXES: Final = 16
+_LITTLE: Final = 0.1
+_LEAST_WEIGHT: Final = 0.05
 _REFINED_WITHIN: Final = 0.4
 _FIRST_STEP: Final = 0.125
 _SCALES: Final = (0.87, 1.0, 1.13)
@@ -24,11 +25,10 @@ _SHEARS: Final = tuple(
     for shear in ([[0, 1], [0, 0]], [[0, -1], [0, 0]], [[0, 0], [1, 0]], [[0, 0], [-1, 0]])
 )
 """A fault that shifts one half of a scan by half a cell makes the sheared lattice fit the whole."""
-_LEAST_WEIGHT: Final = 0.02
 
 
 def features(values: NDArray[np.floating], is_embedding: bool) -> tuple[Maps, NDArray[np.bool_]]:
-    """Return at most sixteen maps, shape (k, scan_y, scan_x), 0 where undefined, and where they are defined."""
+    """Return maps around zero, shape (k, scan_y, scan_x), 0 where undefined, and where they are defined."""
     defined = np.isfinite(values).all(axis=-1)
     filled = np.where(defined[..., None], values, 0).astype(np.float32)
     if not is_embedding:
@@ -37,35 +37,7 @@ def features(values: NDArray[np.floating], is_embedding: bool) -> tuple[Maps, ND
         filled = np.where(defined[..., None], filled - filled[defined].mean(axis=0), 0)
         if is_embedding:
             filled /= np.maximum(filled[defined].std(axis=0), 1e-12)
-    if filled.shape[-1] > _MAX_FEATURES:
-        filled = filled @ np.linalg.svd(filled[defined].T @ filled[defined])[0][:, :_MAX_FEATURES]
     return np.ascontiguousarray(np.moveaxis(filled, -1, 0)), defined
-
-
-class Translations(NamedTuple):
-    """The lattice translations around a position.
-
-    Attributes
-    ----------
-    shifts_px : ndarray, shape (n, 2)
-    strength : ndarray, shape (n,)
-        What each counts in an expectation; falls with distance.
-    even : ndarray of bool, shape (n,)
-        An even number of steps along the lattice vectors. These and the others lie alike on all sides.
-    """
-
-    shifts_px: NDArray[np.float64]
-    strength: NDArray[np.float64]
-    even: NDArray[np.bool_]
-
-
-def translations(vectors: NDArray[np.float64], reach_cells: int, shape: tuple[int, ...]) -> Translations:
-    """Return the lattice translations within reach that a scan of this shape has room for."""
-    index = np.stack(np.meshgrid(*2 * [np.arange(-reach_cells, reach_cells + 1)]), axis=-1).reshape(-1, 2)
-    shifts = index @ vectors
-    distance = np.linalg.norm(shifts, axis=1) / np.linalg.norm(vectors, axis=1).mean()
-    used = (distance > 0) & (distance < reach_cells + 0.5) & (np.abs(shifts) < np.array(shape)).all(axis=1)
-    return Translations(shifts[used], np.exp(-((distance[used] / reach_cells) ** 2)), index[used].sum(axis=1) % 2 == 0)
 
 
 def refined(vectors: NDArray[np.float64], maps: Maps, defined: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -95,58 +67,65 @@ def refined(vectors: NDArray[np.float64], maps: Maps, defined: NDArray[np.bool_]
         answer = optimize.minimize(loss, start, method="Nelder-Mead", options=options)
         if answer.fun < best:
             found, origin, best = vectors + answer.x.reshape(2, 2), begin, float(answer.fun)
-    return found if np.linalg.norm(found - origin, axis=1).max() < _REFINED_WITHIN * edge else vectors
+    near = np.linalg.norm(found - origin, axis=1).max() < _REFINED_WITHIN * edge
+    return ordered(reduced(found if near else vectors))
 
 
-def expectations(
-    maps: Maps,
-    weights: NDArray[np.float32],
-    around: Translations,
-    parts: list[NDArray[np.bool_]],
-    prior: float = 0.0,
-) -> Iterator[tuple[Maps, Maps]]:
-    """Yield for each part of the translations the weighted mean over them, and what its noise adds to a departure.
+def prepared(
+    maps: Maps, defined: NDArray[np.bool_], reach_cells: int, per_cell: int
+) -> tuple[Maps, NDArray[np.float32]]:
+    """Return what tells most of the repetition, in units of its noise, and how much each position counts.
 
-    Both are NaN where too few positions are known. `prior` is the weight of the value 0, as a share
-    of all translations together.
+    Parameters
+    ----------
+    maps : ndarray, shape (k, rows, columns)
+        In a `CellFrame`.
+    defined : ndarray of bool, shape (rows, columns)
+    reach_cells : int
+        Compare with what lies up to so many cells away.
+    per_cell : int
+        Positions along each edge of a cell.
+
+    Returns
+    -------
+    maps : ndarray, shape (at most 16, rows, columns)
+    weights : ndarray, shape (rows, columns)
+        Near 1 where a position is like its equals, near 0 where it is not.
     """
-    shape, (shifts, strength, _) = weights.shape, around
-    reach = int(np.ceil(np.abs(shifts).max())) + 2 if len(shifts) else 2
-    padded = tuple(fft.next_fast_len(n + reach, real=True) for n in shape)
-    spectra = fft.rfft2(np.concatenate([maps * weights, weights[None]]), s=padded)
-    for part in parts:
-        kernel = np.conj(fft.rfft2(_comb(shifts[part], strength[part], padded)))
-        sums = fft.irfft2(spectra * kernel, s=padded)[:, : shape[0], : shape[1]]
-        weight = np.where(sums[-1] > _LEAST_WEIGHT * strength.sum(), sums[-1], np.nan)
-        noise = 1 + (strength[part] ** 2).sum() / max(strength[part].sum(), 1e-12) / weight
-        yield (sums[:-1] / (weight + prior * strength.sum())).astype(np.float32), noise.astype(np.float32)
+    cells = cells_within(reach_cells + 0.5)
+    strength = np.exp(-((np.linalg.norm(cells, axis=1) / reach_cells) ** 2))
+    total, weight, _ = sums(maps, defined.astype(np.float32), cells, strength, per_cell)
+    known = defined & (weight > _LEAST_WEIGHT * strength.sum())
+    if not known.any():
+        return maps[:_MOST_AXES], defined.astype(np.float32)
+    residual = np.where(known, maps - total / np.maximum(weight, 1e-6), 0).astype(np.float32)
+    floor = NEGLIGIBLE * float(maps[:, defined].var(axis=1).mean())
+    maps, residual = whiten(maps, residual, known, floor), whiten(residual, residual, known, floor)
+    telling = _telling((maps - residual)[:, known], (strength**2).sum() / strength.sum() ** 2)
+    maps, residual = np.tensordot(telling, maps, axes=1), np.tensordot(telling, residual, axes=1)
+    departure = (residual**2).sum(axis=0)
+    typical = max(float(np.median(departure[known])), negligible(maps, defined))
+    weights = np.where(defined, 0.02 + 1 / (1 + (departure / (4 * typical)) ** 2), 0)
+    return maps.astype(np.float32), weights.astype(np.float32)
 
 
-def sampled(maps: Maps, shift_px: NDArray[np.float64]) -> Maps:
-    """Return what the maps are at each position plus a shift, bilinear; 0 where that lies outside."""
-    low = np.floor(shift_px).astype(np.int64)
-    part = shift_px - low
-    out = np.zeros_like(maps)
-    ends = [n - 1 for n in maps.shape[1:]]
-    here = tuple(slice(max(0, -s), max(0, min(n, n - s))) for n, s in zip(ends, low, strict=True))
-    if any(span.start >= span.stop for span in here):
-        return out
-    for step in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        share = float(np.abs(1 - np.array(step) - part).prod())
-        there = tuple(slice(span.start + s + d, span.stop + s + d) for span, s, d in zip(here, low, step, strict=True))
-        out[(slice(None), *here)] += np.float32(share) * maps[(slice(None), *there)]
-    return out
+def negligible(maps: Maps, defined: NDArray[np.bool_]) -> float:
+    """Return the squared departure that is never worth noting."""
+    return NEGLIGIBLE * float(maps[:, defined].var(axis=1).sum()) + 1e-12
 
 
-def _comb(shifts: NDArray[np.float64], strength: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return a kernel with a point at each shift, spread over the four pixels around it."""
-    kernel = np.zeros(shape, np.float32)
-    low = np.floor(shifts).astype(np.int64)
-    up = shifts - low
-    for step in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        share = np.abs(1 - np.array(step) - up).prod(axis=1)
-        np.add.at(kernel, tuple(((low + step) % shape).T), strength * share)
-    return kernel
+def _telling(expected: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
+    """Return the matrix that turns whitened maps to their own axes, weighted by what repeats in them, the best first.
+
+    A defect departs where there is something to depart from; an axis that is all noise would only hide it. Axes
+    count half whose repeating part has a tenth of the variance of their noise.
+    """
+    values, axes = np.linalg.eigh(np.atleast_2d(np.cov(expected.astype(np.float64))))
+    repeating = np.maximum(values - noise, 0)
+    weight = np.sqrt(repeating / (_LITTLE + repeating))
+    weight /= max(float(weight.max()), 1e-6)
+    matrix = np.maximum(weight, 1e-3)[:, None] * axes.T
+    return np.asarray(matrix[::-1][:_MOST_AXES], dtype=np.float32)
 
 
 def whiten(maps: Maps, residual: Maps, defined: NDArray[np.bool_], floor: float) -> Maps:

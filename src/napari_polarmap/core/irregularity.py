@@ -7,37 +7,30 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal, special
+from scipy import ndimage, special
 
-from napari_polarmap.core.expectation import (
-    NEGLIGIBLE,
-    Maps,
-    Translations,
-    blurred,
-    expectations,
-    features,
-    refined,
-    sampled,
-    translations,
-    whiten,
-)
+from napari_polarmap.core.cell_frame import Cells, Maps, cell_frame, cells_within, sums
+from napari_polarmap.core.expectation import blurred, features, negligible, prepared, refined
 from napari_polarmap.core.lattice import Lattice
+from napari_polarmap.core.two_sides import DIRECTIONS, difference_of_sides
 
-_HALVES: Final = 8
 _FREE_PERIOD_PX: Final = 3.0
+_HALVES: Final = 8
+_NEXT_CELLS: Final = 1.5
+_SMOOTH_PX: Final = 0.7
+_RIM_CELLS: Final = 0.25
 _PATCH_CELLS: Final = 0.3
-_JUMP_REACH_CELLS: Final = 1
-_ACROSS_CELLS: Final = 0.3
-_ALONG_CELLS: Final = 1.5
-_FAR_CELLS: Final = 2.0
-_NEAR_CELLS: Final = 0.8
+_LEAST_WEIGHT: Final = 0.1
+_BOUND: Final = 2.0
 _SUSPECT: Final = 3.0
-_LITTLE: Final = 0.1
-_UNEVEN: Final = 2.0
-_WHOLE: Final = 0.999
 _SHARP_CELLS: Final = 0.6
-_SHARPNESS: Final = 0.5
-_MIN_WIDTH: Final = 0.05
+_SHARPNESS: Final = 2.0
+_PEAK_SHARE: Final = 0.6
+_MIN_WIDTH: Final = 0.02
+_AT_77_PERCENT: Final = 0.739
+"""This quantile of a normal distribution, in standard deviations."""
+_PEAK_RATE: Final = 0.05
+_QUESTIONS: Final = 1 + DIRECTIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,19 +86,22 @@ def irregularity(
 
     Notes
     -----
-    Two questions are asked at every position, and the larger of the two answers counts.
+    The maps are smoothed a little and sampled along the lattice vectors, so that equivalent positions lie whole
+    numbers of positions apart. A quarter of a cell at the rim is left out; it has the score next to it. Two
+    questions are asked at every position, and the larger of the two answers counts.
 
     *Is it unlike its equals?* The expectation is the weighted mean over the equivalent positions around,
-    never the position itself; positions that departed in a first pass hardly count in the second. It is
-    taken over the whole neighbourhood (follows slow drift) and over eight halves of it (one of which lies
-    wholly on this side of a wall); the smallest departure of a patch of a third of a cell counts.
+    never the position itself; positions that depart from it hardly count. It is taken over the whole
+    neighbourhood (follows slow drift), over the next cells (follows strain) and over eight halves (one of which
+    lies wholly on this side of a wall); the smallest departure of a patch of a third of a cell counts, over what
+    is usual at that place of the cell.
 
-    *Do its two sides differ?* Along four directions, the expectation from one half is compared with that
-    from the other. This shows what has a perfect crystal on both sides: a fault, a wall, a step.
+    *Do its two sides differ?* See `two_sides.difference_of_sides`. This shows what has a perfect crystal on
+    both sides: a fault, a wall, a step.
 
-    Departures are relative to the noise of the map (robust covariance), and to what is usual at that place
-    of the cell or in the surroundings, so that a bend is no defect. The tails around a peak, which come from
-    patches that reach into it, are taken back.
+    Both are in standard deviations of the regular part of the map. As these are estimated from no more than so
+    many cells, tails are those of Student's distribution with one degree of freedom less than there are cells.
+    The tails around a peak, which come from patches that reach into it, are taken back.
     """
     _check(probability, embedding, neighbourhood_cells, fdr)
     maps, defined = features(probability if embedding is None else embedding, embedding is not None)
@@ -116,22 +112,22 @@ def irregularity(
     vectors = _FREE_PERIOD_PX * np.eye(2)[::-1]
     if lattice is not None and lattice.known:
         vectors = refined(lattice.vectors_px, maps, defined)
-    period = float(np.linalg.norm(vectors, axis=1).mean())
-    around = translations(vectors, neighbourhood_cells, defined.shape)
-    if not len(around.shifts_px):
+    frame = cell_frame(vectors, defined.shape)
+    per_cell = frame.per_cell
+    maps, known = frame.sample(*_smooth(maps, defined, float(np.linalg.norm(vectors, axis=1).mean())))
+    if not known.any():
         return nowhere
-    maps, weights = _prepared(maps, defined, around)
-    unlike = _standardised(np.cbrt(_departure(maps, defined, weights, around, period)), defined)
-    near = translations(vectors, min(_JUMP_REACH_CELLS, neighbourhood_cells), defined.shape)
-    suspect = _highest(np.where(defined, unlike, 0), _PATCH_CELLS * period)
-    trusted = weights / (1 + np.maximum(suspect / _SUSPECT, 0) ** 4)
-    trusted[[0, -1]], trusted[:, [0, -1]] = 0, 0
-    jump = _jump(maps, defined, trusted.astype(np.float32), near, period)
-    score = np.fmax(_asked_often(unlike, 2), _asked_often(jump, _HALVES))
-    score = _sharpened(score, defined, _SHARP_CELLS * period)
+    maps, weights = prepared(maps, known, neighbourhood_cells, per_cell)
+    unlike = _standardised(np.cbrt(_departure(maps, known, weights, neighbourhood_cells, per_cell)), known)
+    suspect = _highest(np.where(known, unlike, 0), _PATCH_CELLS * per_cell)
+    trusted = (weights / (1 + np.maximum(suspect / _SUSPECT, 0) ** 4)).astype(np.float32)
+    differ = difference_of_sides(maps, known, trusted, per_cell)
+    cells = defined.sum() / abs(np.linalg.det(vectors))
+    z = _asked_often(_as_normal(np.fmax(unlike, differ), max(cells - 1, 1.0)), _QUESTIONS)
+    score = frame.to_scan(_sharpened(z, known, _SHARP_CELLS * per_cell), known)
     score = np.where(defined, score, np.nan).astype(np.float32)
     p_value = _p_value(score)
-    return Irregularity(score=score, p_value=p_value, irregular=benjamini_hochberg(p_value, fdr))
+    return Irregularity(score=score, p_value=p_value, irregular=_marked(p_value, fdr))
 
 
 def irregular_at(score: NDArray[np.floating], fdr: float) -> NDArray[np.bool_]:
@@ -144,7 +140,7 @@ def irregular_at(score: NDArray[np.floating], fdr: float) -> NDArray[np.bool_]:
     """
     if not 0 < fdr < 1:
         raise ValueError(f"fdr is {fdr}; it must lie between 0 and 1")
-    return benjamini_hochberg(_p_value(score), fdr)
+    return _marked(_p_value(score), fdr)
 
 
 def benjamini_hochberg(p_value: NDArray[np.floating], fdr: float) -> NDArray[np.bool_]:
@@ -165,6 +161,17 @@ def benjamini_hochberg(p_value: NDArray[np.floating], fdr: float) -> NDArray[np.
     return np.asarray(np.nan_to_num(p_value, nan=np.inf) <= limit)
 
 
+def _marked(p_value: NDArray[np.floating], fdr: float) -> NDArray[np.bool_]:
+    """Return what passes the rate, without the groups of which nothing passes a twentieth of it.
+
+    Neighbours depend on each other, so that chance comes in groups, and these are low.
+    """
+    marked = benjamini_hochberg(p_value, fdr)
+    groups, _ = ndimage.label(marked, np.ones((3, 3)))
+    high = np.unique(groups[benjamini_hochberg(p_value, _PEAK_RATE * fdr)])
+    return marked & np.isin(groups, high)
+
+
 def _p_value(score: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(special.ndtr(-score.astype(np.float64)), dtype=np.float32)
 
@@ -181,153 +188,55 @@ def _check(
         raise ValueError(f"fdr is {fdr}; it must lie between 0 and 1")
 
 
-def _prepared(maps: Maps, defined: NDArray[np.bool_], around: Translations) -> tuple[Maps, NDArray[np.float32]]:
-    """Return the maps in units of their noise, and how much each position counts in an expectation."""
-    whole = [np.ones(len(around.shifts_px), np.bool_)]
-    first, _ = next(expectations(maps, defined.astype(np.float32), around, whole))
-    residual = np.where(np.isfinite(first), maps - first, 0)
-    floor = NEGLIGIBLE * float(maps[:, defined].var(axis=1).mean())
-    maps, residual = whiten(maps, residual, defined, floor), whiten(residual, residual, defined, floor)
-    telling = _telling((maps - residual)[:, defined], (around.strength**2).sum() / around.strength.sum() ** 2)
-    maps, residual = np.tensordot(telling, maps, axes=1), np.tensordot(telling, residual, axes=1)
-    departure = (residual**2).sum(axis=0)
-    typical = max(float(np.median(departure[defined])), _negligible(maps, defined))
-    weights = np.where(defined, 0.02 + 1 / (1 + (departure / (4 * typical)) ** 2), 0)
-    return maps, weights.astype(np.float32)
+def _smooth(maps: Maps, defined: NDArray[np.bool_], period: float) -> tuple[Maps, NDArray[np.bool_]]:
+    """Return the maps without their finest noise, and where they are known: not at the rim of the scan."""
+    sigma_px = _SMOOTH_PX
+    share = np.maximum(blurred(defined, sigma_px), 1e-3)
+    smooth = np.stack([np.where(defined, blurred(each, sigma_px) / share, 0) for each in maps])
+    rim = max(1, round(_RIM_CELLS * period))
+    inner = ndimage.binary_erosion(defined, np.ones((3, 3)), iterations=rim)
+    return smooth.astype(np.float32), inner if inner.any() else defined
 
 
-def _telling(expected: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
-    """Return the matrix that turns whitened maps to their own axes and weights each by what repeats in it.
-
-    A defect departs where there is something to depart from; an axis that is all noise would only hide it. Axes
-    count half whose repeating part has a tenth of the variance of their noise.
-    """
-    values, axes = np.linalg.eigh(np.cov(expected.astype(np.float64)))
-    repeating = np.maximum(values - noise, 0)
-    weight = np.sqrt(repeating / (_LITTLE + repeating))
-    weight /= max(float(weight.max()), 1e-6)
-    return np.asarray(np.maximum(weight, 1e-3)[:, None] * axes.T, dtype=np.float32)
-
-
-def _negligible(maps: Maps, defined: NDArray[np.bool_]) -> float:
-    return NEGLIGIBLE * float(maps[:, defined].var(axis=1).sum()) + 1e-12
-
-
-def _halves(shifts: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
-    angle = np.arctan2(shifts[:, 0], shifts[:, 1])
-    return [np.cos(angle - direction) > 0.2 for direction in 2 * np.pi * np.arange(_HALVES) / _HALVES]
+def _groups(cells: Cells) -> list[NDArray[np.bool_]]:
+    """Return which translations make each expectation: all, the next cells, and eight halves."""
+    angle = np.arctan2(cells[:, 0], cells[:, 1])
+    halves = [np.cos(angle - direction) > 0.2 for direction in 2 * np.pi * np.arange(_HALVES) / _HALVES]
+    return [np.ones(len(cells), np.bool_), np.linalg.norm(cells, axis=1) < _NEXT_CELLS, *halves]
 
 
 def _departure(
-    maps: Maps,
-    defined: NDArray[np.bool_],
-    weights: NDArray[np.float32],
-    around: Translations,
-    period: float,
+    maps: Maps, known: NDArray[np.bool_], weights: NDArray[np.float32], reach_cells: int, per_cell: int
 ) -> NDArray[np.float64]:
     """Return how far patches depart from the best of their expectations, over what is usual there."""
-    whole = [np.ones(len(around.shifts_px), np.bool_)]
-    sigma_px = _PATCH_CELLS * period
-    known = np.maximum(blurred(defined, sigma_px), 1e-3)
-    smallest = np.full(defined.shape, np.inf, np.float32)
-    for expected, noise in expectations(maps, weights, around, whole + _halves(around.shifts_px)):
-        seen = defined & np.isfinite(noise)
-        departure = np.where(seen, ((maps - expected) ** 2).sum(axis=0) / noise, 0)
-        share = blurred(seen, sigma_px)
-        patch = blurred(departure, sigma_px) / np.maximum(share, 1e-3)
-        np.fmin(smallest, np.where(share > 0.5 * known, patch, np.nan), out=smallest)
-    smallest = np.where(np.isfinite(smallest), smallest, 0)
+    cells = cells_within(reach_cells + 0.5)
+    strength = np.exp(-((np.linalg.norm(cells, axis=1) / reach_cells) ** 2))
+    sigma = _PATCH_CELLS * per_cell
+    around = blurred(known, sigma)
+    smallest = np.full(known.shape, np.inf, np.float32)
+    for group in _groups(cells):
+        total, weight, square = sums(maps, weights, cells[group], strength[group], per_cell)
+        seen = known & (weight > _LEAST_WEIGHT * strength[group].sum())
+        safe = np.maximum(weight, 1e-6)
+        squared = np.where(seen, ((maps - total / safe) ** 2).sum(axis=0) / (1 + square / safe**2), 0)
+        share = blurred(seen, sigma)
+        patch = blurred(squared, sigma) / np.maximum(share, 1e-3)
+        np.fmin(smallest, np.where(share > 0.5 * around, patch, np.nan), out=smallest)
+    smallest = np.where(known & np.isfinite(smallest), smallest, 0)
     mean = float(np.average(smallest, weights=weights))
-    excess, _ = next(expectations((smallest - mean)[None], weights, around, whole, prior=0.1))
-    usual = mean + np.nan_to_num(excess[0])
-    offset = _negligible(maps, defined) + 0.1 * mean
+    low, middle = np.quantile(smallest[known], [0.16, 0.5])
+    bounded = np.minimum(smallest, middle + _BOUND * (middle - low))
+    total, weight, _ = sums((bounded - mean)[None], weights, cells, strength, per_cell)
+    usual = np.maximum(mean + total[0] / (weight + 0.1 * strength.sum()), 0.2 * mean)
+    offset = negligible(maps, known) + 0.1 * mean
     score = (smallest + offset) / (usual + offset)
-    return np.asarray(1 + (score - 1) * np.sqrt(np.minimum(known, 1)), dtype=np.float64)
+    return np.asarray(1 + (score - 1) * np.sqrt(np.minimum(around, 1)), dtype=np.float64)
 
 
-def _jump(
-    maps: Maps,
-    defined: NDArray[np.bool_],
-    weights: NDArray[np.float32],
-    around: Translations,
-    period: float,
-) -> NDArray[np.float64]:
-    """Return z of how much more the expectations from two sides differ here than a cell further on.
-
-    -inf where there are no two sides. What chance makes of it is seen where the expectations from the
-    `even` and the odd translations are compared, which lie alike on all sides.
-    """
-    largest = np.full(defined.shape, -np.inf)
-    weighted = np.concatenate([maps * weights, weights[None], (weights > 0)[None]])
-    chance = _difference(weighted, around, around.even, ~around.even, defined)
-    halves = _halves(around.shifts_px)
-    offset = _negligible(maps, defined)
-    for index in range(_HALVES // 2):
-        angle = 2 * np.pi * index / _HALVES
-        normal = period * np.array([np.sin(angle), np.cos(angle)])
-        difference = _difference(weighted, around, halves[index], halves[index + _HALVES // 2], defined)
-        ridge, null = (_ridge(each, normal, offset) for each in (difference, chance))
-        if not np.isfinite(null).any():
-            continue
-        middle, high, top = np.nanquantile(null, [0.5, 0.84, 0.975])
-        z = (ridge - middle) / max(high - middle, (top - middle) / 1.96, _MIN_WIDTH)
-        np.fmax(largest, z, out=largest)
-    seen = np.isfinite(largest)
-    if not seen.any():
-        return largest
-    low, middle, high = np.quantile(largest[seen], [0.16, 0.5, 0.84])
-    return np.asarray((largest - max(middle, 0.0)) / max(min(high - middle, middle - low), 1.0), dtype=np.float64)
-
-
-def _difference(
-    weighted: Maps,
-    around: Translations,
-    one: NDArray[np.bool_],
-    other: NDArray[np.bool_],
-    defined: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """Return the squared difference of two expectations over its noise; NaN where either rests on few positions."""
-    mean, noise = [], np.zeros(defined.shape)
-    for part in (one, other):
-        total, square = np.zeros_like(weighted[:-1]), np.zeros_like(weighted[0])
-        for shift, strength in zip(around.shifts_px[part], around.strength[part], strict=True):
-            values = sampled(weighted, shift)
-            seen = np.where(values[-1] > _WHOLE, values[:-1], 0)
-            total += strength * seen
-            square += strength**2 * seen[-1]
-        weight = np.where(total[-1] > 1e-6, total[-1], np.nan)
-        mean.append(total[:-1] / weight)
-        noise += square / weight**2
-    known = defined & (noise < _UNEVEN * np.nanmin(noise, initial=np.inf))
-    squared = ((mean[0] - mean[1]) ** 2).sum(axis=0)
-    return np.asarray(np.where(known, squared / np.where(known, noise, 1), np.nan), dtype=np.float64)
-
-
-def _ridge(difference: NDArray[np.float64], normal_px: NDArray[np.float64], offset: float) -> NDArray[np.float64]:
-    """Return by what factor (logarithm) the mean over an oblong exceeds that on either side of it."""
-    seen = np.isfinite(difference)
-    kernel = _oblong(normal_px, _ACROSS_CELLS, _ALONG_CELLS)
-    share = signal.fftconvolve(seen.astype(np.float64), kernel, mode="same")
-    mean = signal.fftconvolve(np.where(seen, difference, 0), kernel, mode="same") / np.maximum(share, 1e-3)
-    level = np.where(seen & (share > 0.3), np.log(np.maximum(mean, 0) + offset), np.nan)
-    far, near = (_beside(level, distance * normal_px) for distance in (_FAR_CELLS, _NEAR_CELLS))
-    return np.asarray(level - far - 2 * np.fmax(near - level, 0), dtype=np.float64)
-
-
-def _beside(level: NDArray[np.float64], shift_px: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the higher of the levels on both sides."""
-    sides = [ndimage.shift(level, sign * shift_px, order=0, mode="constant", cval=np.nan) for sign in (1, -1)]
-    return np.asarray(np.fmax(*sides), dtype=np.float64)
-
-
-def _oblong(normal_px: NDArray[np.float64], across: float, along: float) -> NDArray[np.float64]:
-    """Return a Gaussian that is narrow along `normal_px` and long across it, widths in units of its length."""
-    length = float(np.linalg.norm(normal_px))
-    reach = int(np.ceil(2.5 * along * length))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    first, second = (normal_px @ [y.ravel(), x.ravel()], (normal_px[::-1] * [1, -1]) @ [y.ravel(), x.ravel()])
-    kernel = np.exp(-0.5 * ((first / across) ** 2 + (second / along) ** 2) / length**4).reshape(y.shape)
-    return np.asarray(kernel / kernel.sum(), dtype=np.float64)
+def _as_normal(z: NDArray[np.float64], freedom: float) -> NDArray[np.float64]:
+    """Return the normal deviate that is as rare as Student's `z`."""
+    p_value = np.maximum(special.stdtr(freedom, -np.where(np.isfinite(z), z, 0)), 1e-280)
+    return np.where(np.isfinite(z), -special.ndtri_exp(np.log(p_value)), z)
 
 
 def _asked_often(z: NDArray[np.float64], times: int) -> NDArray[np.float64]:
@@ -345,19 +254,21 @@ def _highest(z: NDArray[np.float64], radius_px: float) -> NDArray[np.float64]:
     return np.asarray(ndimage.maximum_filter(z, footprint=np.hypot(y, x) <= radius_px), dtype=np.float64)
 
 
-def _sharpened(z: NDArray[np.float64], defined: NDArray[np.bool_], radius_px: float) -> NDArray[np.float64]:
+def _sharpened(z: NDArray[np.float64], known: NDArray[np.bool_], radius: float) -> NDArray[np.float64]:
     """Take back the tails around a peak."""
-    highest = _highest(np.where(defined, z, -np.inf), radius_px)
-    return np.where(z > 0, z * (np.maximum(z, 0) / np.maximum(highest, 1e-6)) ** _SHARPNESS, z)
+    z = np.where(known, z, -np.inf)
+    share = np.maximum(z, 0) / np.maximum(_highest(z, radius), 1e-6)
+    return np.where(known, z * np.where(z > 0, np.minimum(share / _PEAK_SHARE, 1), 1) ** _SHARPNESS, 0)
 
 
-def _standardised(value: NDArray[np.float64], defined: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _standardised(value: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return z of a nearly normal quantity; defects are left out step by step."""
-    regular = value[defined]
-    middle, width = float(np.median(regular)), 1.0
+    regular = value[known]
     for _ in range(10):
-        low, middle, high = (float(each) for each in np.quantile(regular, [0.16, 0.5, 0.84]))
-        width = max(middle - low, min(high - middle, 2 * (middle - low)), _MIN_WIDTH)
+        low, middle, high = (float(each) for each in np.quantile(regular, [0.16, 0.5, 0.77]))
+        width = max(
+            middle - low, min((high - middle) / _AT_77_PERCENT, 2 * (middle - low)), _MIN_WIDTH * abs(middle), 1e-6
+        )
         kept = regular[regular < middle + 3.5 * width]
         if kept.size == regular.size:
             break

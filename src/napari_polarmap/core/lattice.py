@@ -126,3 +126,23 @@ def square_vectors(period_px: float, angle_deg: float = 0.0) -> tuple[float, flo
     angle = np.deg2rad(angle_deg)
     cos, sin = float(period_px * np.cos(angle)), float(period_px * np.sin(angle))
     return 0.0 - sin, cos, cos, sin
+
+
+def reduced(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the two shortest vectors of the same lattice (Lagrange-Gauss)."""
+    short, long = sorted(np.array(vectors, dtype=np.float64), key=lambda v: float(v @ v))
+    while short @ short > 0:
+        long = long - np.round(long @ short / (short @ short)) * short
+        if long @ long >= short @ short * (1 - 1e-12):
+            break
+        short, long = long, short
+    return np.stack([short, long])
+
+
+def ordered(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put the vector nearest to the columns' direction first, and point them right and down."""
+    slope = np.abs(vectors[:, 0]) - np.abs(vectors[:, 1])
+    first, second = vectors[np.argsort(slope, kind="stable")]
+    first = first if first[1] > 0 or (first[1] == 0 and first[0] > 0) else -first
+    second = second if second[0] > 0 or (second[0] == 0 and second[1] > 0) else -second
+    return np.stack([first, second])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-from napari_polarmap.core.lattice import Lattice
+from napari_polarmap.core.lattice import Lattice, ordered, reduced
 
 _MIN_PERIOD_PX: Final = 2.5
 _CELL_WITHIN: Final = 0.15
@@ -71,11 +71,11 @@ def find_lattice(images: NDArray[np.number], expected_period_px: float | None = 
         return _unresolved(
             f"the images repeat after {period_px:.1f} positions, far from the {expected_period_px:.1f} expected"
         )
-    vectors = _reduce(np.asarray(np.linalg.inv(pair).T, dtype=np.float64))
+    vectors = reduced(np.asarray(np.linalg.inv(pair).T, dtype=np.float64))
     if expected_period_px is not None:
         vectors = _whole_cell(vectors, expected_period_px)
-    strength = float(min(_power_at(windowed, _reduce(pair))))
-    return Lattice(vectors_px=_ordered(vectors), strength=strength)
+    strength = float(min(_power_at(windowed, reduced(pair))))
+    return Lattice(vectors_px=ordered(vectors), strength=strength)
 
 
 def _whole_cell(vectors: NDArray[np.float64], expected_period_px: float) -> NDArray[np.float64]:
@@ -179,10 +179,10 @@ def _best_pair(
 def _pairs(peaks: NDArray[np.float64], centred: bool) -> Iterator[NDArray[np.float64]]:
     """Yield the reduced pairs of peaks, and (if `centred`) the pairs of which they are sum and difference."""
     for first, second in combinations(range(len(peaks)), 2):
-        pair = _reduce(peaks[[first, second]])
+        pair = reduced(peaks[[first, second]])
         yield pair
         if centred:
-            yield _reduce(np.array([pair[0] + pair[1], pair[0] - pair[1]]) / 2)
+            yield reduced(np.array([pair[0] + pair[1], pair[0] - pair[1]]) / 2)
 
 
 def _power_at(windowed: NDArray[np.float64], frequency: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -226,23 +226,3 @@ def _demodulated(
     ends = [np.append(start[1:], n) for start, n in zip(starts, windowed.shape[1:], strict=True)]
     y, x = ((start + end - 1) / 2 for start, end in zip(starts, ends, strict=True))
     return np.stack(parts), y, x
-
-
-def _reduce(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the two shortest vectors of the same lattice (Lagrange-Gauss)."""
-    short, long = sorted(np.array(vectors, dtype=np.float64), key=lambda v: float(v @ v))
-    while short @ short > 0:
-        long = long - np.round(long @ short / (short @ short)) * short
-        if long @ long >= short @ short * (1 - 1e-12):
-            break
-        short, long = long, short
-    return np.stack([short, long])
-
-
-def _ordered(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Put the vector nearest to the columns' direction first, and point them right and down."""
-    slope = np.abs(vectors[:, 0]) - np.abs(vectors[:, 1])
-    first, second = vectors[np.argsort(slope, kind="stable")]
-    first = first if first[1] > 0 or (first[1] == 0 and first[0] > 0) else -first
-    second = second if second[0] > 0 or (second[0] == 0 and second[1] > 0) else -second
-    return np.stack([first, second])

@@ -73,10 +73,11 @@ def anomalies(scan: Scan4D, classifier: Classifier, *, fdr: float = 0.05, seed: 
     statistics = inspection.statistics
     empty = ~(statistics.total > 0)[..., None]
     probability = np.where(empty, np.nan, np.exp(evidence.single))
+    outputs = classifier.embed(frame.patterns(slice(0, 1), slice(0, 1)))
     start = time.perf_counter()
     found, alone = (
         irregularity(probability, lattice if lattice.known else None, embedding=np.where(empty, np.nan, each), fdr=fdr)
-        for each in (signature(evidence, statistics), evidence.embedding)
+        for each in (signature(evidence, statistics), evidence.embedding[..., : outputs.shape[1]])
     )
     seconds = (time.perf_counter() - start) / 2
     patterns = frame.patterns(slice(None), slice(None))
@@ -92,7 +93,7 @@ def anomalies(scan: Scan4D, classifier: Classifier, *, fdr: float = 0.05, seed: 
     return Anomalies(
         scores={
             OURS: found.score,
-            f"{OURS}, network outputs alone": alone.score,
+            f"{OURS}, classifier alone": alone.score,
             **{name: over_a_patch(score, sigma_px) for name, score in baselines.items()},
         },
         found=found,

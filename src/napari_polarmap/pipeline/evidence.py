@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.directions import N_DIRECTIONS
+from napari_polarmap.core.own_modes import OwnModes, own_modes
 from napari_polarmap.core.pooling import Pool
 from napari_polarmap.pipeline.answers import BATCH, Answers, window_places
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import Progress
-from napari_polarmap.pipeline.looking import Windows, look, tell
+from napari_polarmap.pipeline.looking import Windows, embed, look, tell
 from napari_polarmap.pipeline.segmenting import Segments
 from napari_polarmap.pipeline.tiling import Tile, blocks, shape_of, tiles
 from napari_polarmap.pipeline.unfinished import Place, Unfinished
@@ -24,15 +25,17 @@ from napari_polarmap.pipeline.workplace import Setting, Threads, Workplace
 
 TILE_BYTES: Final = 192 * 2**20
 BLOCK_BYTES: Final = 32 * 2**20
+_SQUARES: Final = 5
+_SQUARE_PX: Final = 8
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What the classifier says: log-probabilities of the 8 directions and "none" at every position.
 
-    `single` and `embedding` are of single patterns, `pooled` of each of the `pools`, smallest first, as far
-    as they lie in the segment of the position; `estimated` are the electrons in these, and the numbers of
-    the physical estimator where there is one, by name.
+    `single` and `embedding` (the classifier's outputs, then the scan's own modes) are of single patterns,
+    `pooled` of each of the `pools`, smallest first, as far as they lie in the segment of the position;
+    `estimated` are the electrons in these, and the numbers of the physical estimator where there is one, by name.
     """
 
     single: NDArray[np.float32]
@@ -76,14 +79,14 @@ def classify(
     run : dict, optional
         What it is known by, see `Unfinished.begin`.
     """
-    workplace, setting = workplace or Threads(), Setting(frame, plan, singles)
+    workplace, setting = workplace or Threads(), Setting(frame, plan, singles, _modes(frame) if singles else None)
     scan_shape, edge = frame.scan.scan_shape, frame.classifier.info.grid_px
     block_count = max(1, BLOCK_BYTES // (4 * max(edge**2, int(np.prod(frame.scan.detector_shape)))))
     at, found = unfinished.begin(run or {}) if unfinished else (Place(), {})
     answers = [Answers(plan, size, found) for size in range(len(plan.pools))] if plan else []
     segments = Segments(frame, plan, answers, found)
     single = found.get("single", np.full((*scan_shape, N_DIRECTIONS + 1), np.nan, np.float32))
-    width = frame.classifier.embed(np.zeros((1, edge, edge), np.float32)).shape[1]
+    width = embed(setting, np.zeros((1, edge, edge), np.float32)).shape[1]
     embedding = found.get("embedding", np.full((*scan_shape, width), np.nan, np.float32))
     done, total = int(np.isfinite(single[..., 0]).sum()), scan_shape[0] * scan_shape[1]
     yield Progress("classifying", done, total)
@@ -121,6 +124,15 @@ def classify(
                 yield Progress("classifying", done, total)
     pooled, numbers = segments.everywhere(scan_shape)
     return Evidence(single, embedding, plan.pools if plan else [], pooled, numbers)
+
+
+def _modes(frame: Frame) -> OwnModes:
+    """Return the modes of patterns in squares all over the scan."""
+    rows, columns = (
+        np.unique(np.linspace(0, max(0, n - _SQUARE_PX), _SQUARES).astype(int)) for n in frame.scan.scan_shape
+    )
+    squares = [(slice(row, row + _SQUARE_PX), slice(column, column + _SQUARE_PX)) for row in rows for column in columns]
+    return own_modes(np.concatenate([frame.patterns(*square) for square in squares]))
 
 
 def _windows(averages: NDArray[np.float32], answers: list[Answers], tile: Tile) -> Iterator[Windows]:

@@ -100,9 +100,15 @@ def look(setting: Setting, item: tuple[Tile, Block]) -> Looked:
     none = np.zeros((0, N_DIRECTIONS + 1), np.float32)
     answers = [frame.classifier.predict(part, pooled=False, electrons=frame.electrons(part)) for part in parts]
     singles = [_log_probability(answer) for answer in answers]
-    embeddings = [frame.classifier.embed(part) for part in parts]
+    embeddings = [embed(setting, part) for part in parts]
     place = rows[: len(mine)] + block[0].start, columns[: len(mine)] + block[1].start
     return Looked(place, np.concatenate([*singles, none]), np.concatenate(embeddings or [none]), nodes, added)
+
+
+def embed(setting: Setting, patterns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the classifier's outputs before its answer, and the strength of the scan's own modes, shape (n, k)."""
+    outputs = setting.frame.classifier.embed(patterns)
+    return outputs if setting.modes is None else np.concatenate([outputs, setting.modes.strengths(patterns)], axis=1)
 
 
 def tell(setting: Setting, windows: Windows) -> Told:

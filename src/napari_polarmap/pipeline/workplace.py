@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from threadpoolctl import threadpool_limits
 
 from napari_polarmap.core.ordered import in_order, processors
+from napari_polarmap.core.own_modes import OwnModes
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.windows import WindowPlan
 
@@ -30,11 +31,14 @@ class Setting:
         Windows to evaluate; without, single patterns only.
     singles : bool
         Classify single patterns too.
+    modes : OwnModes, optional
+        Of the scan; their strengths follow the classifier's outputs in the embedding.
     """
 
     frame: Frame
     plan: WindowPlan | None
     singles: bool = True
+    modes: OwnModes | None = None
 
 
 class Workplace(Protocol):
