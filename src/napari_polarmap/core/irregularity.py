@@ -123,8 +123,10 @@ def irregularity(
     trusted = (weights / (1 + np.maximum(suspect / _SUSPECT, 0) ** 4)).astype(np.float32)
     differ = difference_of_sides(maps, known, trusted, per_cell)
     cells = defined.sum() / abs(np.linalg.det(vectors))
-    z = _asked_often(_as_normal(np.fmax(unlike, differ), max(cells - 1, 1.0)), _QUESTIONS)
-    score = frame.to_scan(_sharpened(z, known, _SHARP_CELLS * per_cell), known)
+    radius = _SHARP_CELLS * per_cell
+    z = np.fmax(_sharpened(unlike, known, radius), differ)
+    z = _asked_often(_as_normal(z, max(cells - 1, 1.0)), _QUESTIONS)
+    score = frame.to_scan(_sharpened(z, known, radius), known)
     score = np.where(defined, score, np.nan).astype(np.float32)
     p_value = _p_value(score)
     return Irregularity(score=score, p_value=p_value, irregular=_marked(p_value, fdr))
