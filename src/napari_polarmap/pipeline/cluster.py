@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from napari_polarmap.core.axes import AxisOrder
 from napari_polarmap.core.data import Calibration
 from napari_polarmap.core.ordered import in_order
+from napari_polarmap.core.own_modes import OwnModes
 from napari_polarmap.io import RawLayout, open_scan
 from napari_polarmap.models.registry import load_classifier
 from napari_polarmap.pipeline.frame import Frame
@@ -50,6 +51,7 @@ class Recipe:
     params: MapParams
     plan: WindowPlan | None
     singles: bool
+    modes: OwnModes | None
 
     @classmethod
     def of(cls, setting: Setting, raw: RawLayout | None) -> Recipe:
@@ -77,6 +79,7 @@ class Recipe:
             params=setting.frame.params,
             plan=setting.plan,
             singles=setting.singles,
+            modes=setting.modes,
         )
 
     def setting(self) -> Setting:
@@ -96,7 +99,7 @@ class Recipe:
             model.write_bytes(self.model)
             classifier = load_classifier(model)
         scan = replace(scan, calibration=self.calibration)
-        return Setting(Frame(scan, classifier, self.inspection, self.params), self.plan, self.singles)
+        return Setting(Frame(scan, classifier, self.inspection, self.params), self.plan, self.singles, self.modes)
 
 
 class Kept(WorkerPlugin):
