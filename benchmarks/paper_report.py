@@ -215,7 +215,7 @@ def _experiments(record: Record) -> str:
 def _worst_opposite(record: Record) -> str:
     shares = [(w[1]["opposite"], name) for name in SYNTHETIC + EXPERIMENTAL if (w := _window(record, name))]
     share, name = max(shares)
-    return f"{share:.1%} ({name})"
+    return f"{share:.1%} ({name})" if share else "0.0%"
 
 
 def _single(record: Record) -> str:
