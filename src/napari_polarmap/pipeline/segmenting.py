@@ -116,9 +116,14 @@ def segment_tile(
     edge, shape, model = frame.classifier.info.grid_px, averages.shape[:2], frame.estimator.model
     patterns = np.maximum(averages.reshape(-1, edge, edge), 0)
     counted = frame.electrons(patterns, plan.base.effective_positions)
-    variance = counting_variance(model, patterns, counted)
+    some = [slice(first, first + BATCH) for first in range(0, len(patterns), BATCH)]  # a tile at once takes gigabytes
+    variance = np.concatenate(
+        [counting_variance(model, patterns[each], None if counted is None else counted[each]) for each in some]
+    )
     known = _known(answers, tile, float(np.median(1 / variance)) / plan.base.effective_positions)
-    evidence = cell_evidence(model, patterns, variance, known[:, 0], known[:, 1:])
+    evidence = np.concatenate(
+        [cell_evidence(model, patterns[each], variance[each], known[each, 0], known[each, 1:]) for each in some]
+    )
     overlap = plan.width_px**2 / (plan.grid.step[0] * plan.grid.step[1])
     belief = join_cells(evidence.reshape(*shape, -1), overlap)
     return belief, large_segments(belief.argmax(axis=-1), float(np.median(1 / variance)) / overlap)
@@ -182,9 +187,12 @@ def parts_of_windows(
             for first in range(0, len(some), BATCH):
                 rows = some[first : first + BATCH]
                 use_core = kept[rows, 0] >= least
-                mixed = matrix[rows].toarray() * np.where(use_core[:, None], core.ravel(), inside.ravel())
-                share = mixed.sum(axis=1)
-                patterns = np.maximum((mixed / share[:, None]).astype(np.float32) @ flat, 0).reshape(-1, edge, edge)
+                mixed = matrix[rows].astype(np.float64)
+                cores = np.repeat(use_core, np.diff(mixed.indptr))
+                mixed.data *= np.where(cores, core.ravel()[mixed.indices], inside.ravel()[mixed.indices])
+                share = np.asarray(mixed.sum(axis=1)).ravel()
+                mixed.data /= np.repeat(share, np.diff(mixed.indptr))
+                patterns = np.maximum(mixed.astype(np.float32) @ flat, 0).reshape(-1, edge, edge)
                 positions = answer.pool.effective_positions * share
                 yield Windows(answer.size, (place[0][rows], place[1][rows]), patterns, positions, int(label)), None
 
