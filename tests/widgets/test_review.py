@@ -53,11 +53,11 @@ def test_a_click_on_a_row_brings_the_region_into_the_middle_of_the_view(judged, 
 
 def test_outlines_and_table_follow_the_threshold(judged, viewer):
     judging, panel, _ = judged
-    panel.set_fdr(1e-4)
+    panel.set_fdr(0.05)
     few = regions_of(judging.result)[0]
     assert str(panel.regions.regions) == str(few)
     assert sorted(set(viewer.layers["Irregular regions"].features["number"])) == [region.number for region in few]
-    panel.set_fdr(0.05)
+    panel.set_fdr(0.2)
     more = regions_of(judging.result)[0]
     assert len(more) > len(few)
     assert panel.regions.rowCount() == len(more)

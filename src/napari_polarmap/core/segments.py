@@ -29,7 +29,7 @@ from napari_polarmap.core.template_fit import PRIOR_SD, PhysicalModel
 Array = NDArray[np.float64]
 Block = tuple[slice, slice]
 
-_WALL: Final = 1.8
+_WALL: Final = 3.0
 """Cost of a wall between two neighbouring places of the grid, in log-odds; less across a diagonal."""
 _STEPS: Final = ((0, 1), (1, 0), (1, 1), (1, -1))
 """To the neighbours; with the diagonal ones a wall costs nearly the same in every direction."""
