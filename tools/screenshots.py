@@ -10,15 +10,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("NAPARI_CONFIG", "")
 
+import h5py
 import napari
+import numpy as np
 from qtpy.QtWidgets import QApplication
 
+from napari_polarmap.core.axes import AXES
+from napari_polarmap.core.calibration import Calibration
+from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import Direction
+from napari_polarmap.io import open_scan
+from napari_polarmap.pipeline.inspection import inspect_scan
+from napari_polarmap.pipeline.layers import scan_layer
+from napari_polarmap.pipeline.preview import quick_look
 from napari_polarmap.plugin import sample_path
+from napari_polarmap.simulation.rerecord import rerecord
 from napari_polarmap.widgets.map_widget import MapWidget
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -193,6 +204,47 @@ def train() -> None:
     tour.close()
 
 
+def calibration() -> None:
+    """The Calibration dock on a sample recorded again by a turned camera with an oval disk and broken pixels."""
+    with open_scan(sample_path("two_domains")) as sample:
+        counts, centre = sample.read(slice(0, 56), slice(0, 80)), inspect_scan(sample).disk.center_px
+    truth = Calibration(rotation_deg=15.0, center_px=(30.1, 25.4), ellipse_ratio=1.04, ellipse_angle_deg=30.0)
+    truth = replace(truth, descan=(0.01, -0.005, 0.006, 0.015), bad_pixels=((20, 33), (30, 12)))
+    known = Calibration(voltage_kV=200, convergence_mrad=24.0)
+    scan = Scan4D(rerecord(counts, centre, truth, hot=600.0), known, name="turned and distorted")
+    tour = Tour()
+    data, options, _ = scan_layer(scan, quick_look(scan).image)
+    tour.viewer.add_image(data, **options)
+    _, dock = tour.viewer.window.add_plugin_dock_widget("napari-polarmap", "Calibration")
+    tour.dock.parentWidget().hide()
+    wait(dock.all_button.isEnabled)
+    dock.measure("bad_pixels")
+    wait(lambda: bool(dock.scan.calibration.bad_pixels) and dock.all_button.isEnabled())
+    dock.measure_all()
+    wait(lambda: all("measuring" not in row.residual.text() for row in dock.rows.values()))
+    tour.rest(1.0)
+    tour.viewer.reset_view()
+    tour.shoot("calibration")
+    tour.close()
+
+
+def axes() -> None:
+    """The dialog for axes, on the sample stored the wrong way round."""
+    with h5py.File(sample_path("two_domains")) as file:
+        np.save("turned.npy", file["data"][()].transpose(2, 3, 1, 0))
+    tour = Tour()
+    tour.dock.dataset._path = Path("turned.npy").resolve()
+    tour.dock.dataset.ask_layout()
+    dialog = tour.dock.dataset.dialog
+    wait(lambda: dialog.sample is not None)
+    for place, name in enumerate(("det_y", "det_x", "scan_x", "scan_y")):
+        dialog.stored[place].activated.emit(AXES.index(name))
+    tour.rest(1.0)
+    dialog.grab().save(str(IMAGES / "window-axes.png"))
+    dialog.reject()
+    tour.close()
+
+
 def main() -> int:
     """Take every photograph."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -201,6 +253,8 @@ def main() -> int:
         two_domains()
         defect()
         errors()
+        calibration()
+        axes()
         os.environ["XDG_DATA_HOME"] = folder  # the user's model folder
         train()
         os.chdir(IMAGES)
