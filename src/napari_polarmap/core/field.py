@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_polarmap.core.lattice import Lattice
+from napari_polarmap.core.waves import half_orders, wave_sums
 
 _ORDERS: Final = 4
 _NYQUIST: Final = 0.47
@@ -66,7 +67,7 @@ def field_waves(com_px: NDArray[np.float64], image: NDArray[np.float64], lattice
     waves = _at(flat, frequency)
     noise = 0.0
     if lattice.resolved:
-        between = (_halves() + 0.5) @ np.linalg.inv(lattice.vectors_px).T
+        between = (half_orders(_ORDERS) + 0.5) @ np.linalg.inv(lattice.vectors_px).T
         between = between[np.abs(between).max(axis=1) < _NYQUIST]
         noise = float(np.median(np.abs(_at(flat[:2], between)) ** 2) / np.log(2)) if len(between) else 0.0
     return FieldWaves(index=index, frequency=frequency, field=waves[:, :2], image=waves[:, 2], noise=noise)
@@ -74,14 +75,7 @@ def field_waves(com_px: NDArray[np.float64], image: NDArray[np.float64], lattice
 
 def _at(maps: NDArray[np.float64], frequency: NDArray[np.float64]) -> NDArray[np.complex128]:
     """Return the Fourier coefficients of maps (k, y, x) at any frequencies, shape (n, k)."""
-    rows = np.exp(-2j * np.pi * np.outer(frequency[:, 0], np.arange(maps.shape[1])))
-    columns = np.exp(-2j * np.pi * np.outer(frequency[:, 1], np.arange(maps.shape[2])))
-    return np.stack([np.einsum("fy,fy->f", rows, columns @ values.T) for values in maps], axis=-1)
-
-
-def _halves() -> NDArray[np.int64]:
-    orders = np.arange(-_ORDERS, _ORDERS + 1)
-    return np.array([(h, k) for h in orders for k in orders if h > 0 or (h == 0 and k > 0)])
+    return np.stack([wave_sums(values, frequency).conj() for values in maps], axis=-1)
 
 
 def _without_slow(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
@@ -91,7 +85,7 @@ def _without_slow(values: NDArray[np.float64], sigma: float) -> NDArray[np.float
 
 
 def _lattice_frequencies(lattice: Lattice) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    index = _halves()
+    index = half_orders(_ORDERS)
     frequency = index @ np.linalg.inv(lattice.vectors_px).T
     kept = np.abs(frequency).max(axis=1) < _NYQUIST
     return index[kept], frequency[kept]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.lattice import Lattice
+from napari_polarmap.core.waves import half_orders, wave_sums
 
 _ORDERS: Final = 3
 _NYQUIST: Final = 0.5
@@ -132,8 +133,7 @@ def spectrum(values: NDArray[np.floating], lattice: Lattice | None) -> Spectrum:
 
 def _waves(reciprocal: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return one of each pair of lattice frequencies that the scan resolves."""
-    orders = [(h, k) for h in range(-_ORDERS, _ORDERS + 1) for k in range(-_ORDERS, _ORDERS + 1) if (h, k) > (0, 0)]
-    waves = np.array(orders, dtype=np.float64) @ reciprocal
+    waves = half_orders(_ORDERS) @ reciprocal
     return np.asarray(waves[(np.abs(waves) < _NYQUIST).all(axis=1)], dtype=np.float64)
 
 
@@ -152,26 +152,19 @@ def _share(centred: NDArray[np.float64], seen: NDArray[np.bool_], waves: NDArray
     if variance == 0 or not len(waves):
         return float("nan")
     mask = seen.astype(np.float64)
-    answer = _sums(centred, waves)
+    answer = wave_sums(centred, waves)
     minus = (waves[:, None] - waves[None]).reshape(-1, 2)
     plus = (waves[:, None] + waves[None]).reshape(-1, 2)
     n = len(waves)
     if seen.all():
         down, up = (_box(centred.shape, each).reshape(n, n) for each in (minus, plus))
     else:
-        down, up = (_sums(mask, each).reshape(n, n) for each in (minus, plus))
+        down, up = (wave_sums(mask, each).reshape(n, n) for each in (minus, plus))
     # cos cos, cos sin, sin sin as sums over positions
     gram = 0.5 * np.block([[(down + up).real, (up - down).imag], [(up - down).imag.T, (down - up).real]])
     right = np.concatenate([answer.real, answer.imag])
     gram[np.diag_indices_from(gram)] += 1e-9 * mask.sum()
     return float(np.clip(right @ np.linalg.solve(gram, right) / variance, 0, 1))
-
-
-def _sums(image: NDArray[np.float64], waves: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Return the sum over positions of the image times exp(2 pi i f r) for each frequency."""
-    rows = np.exp(2j * np.pi * np.outer(np.arange(image.shape[0]), waves[:, 0]))
-    columns = np.exp(2j * np.pi * np.outer(np.arange(image.shape[1]), waves[:, 1]))
-    return np.asarray(((image @ columns) * rows).sum(axis=0), dtype=np.complex128)
 
 
 def _box(shape: tuple[int, ...], waves: NDArray[np.float64]) -> NDArray[np.complex128]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_polarmap.core.directions import UNDEFINED
+from napari_polarmap.core.folding import fold
 from napari_polarmap.core.lattice import Lattice
 
 _MOST_BINS: Final = 16
@@ -96,27 +97,20 @@ def fold_information(
         bins = int(np.clip(np.sqrt(lattice.cell_area_px), 2, _MOST_BINS))
     if not 2 <= bins <= 64:
         raise ValueError(f"bins is {bins}; 2 to 64 places along a side of the cell fit")
-    place = np.floor(lattice.phase(image.shape[:2]) * bins).astype(np.int64) % bins
-    # The first vector points to the right: its phase counts columns.
-    index = place[..., 1] * bins + place[..., 0]
 
-    def mean(values: NDArray[np.floating], used: NDArray[np.bool_]) -> NDArray[np.float64]:
-        used = used & np.isfinite(values)
-        count = np.bincount(index[used], minlength=bins**2)
-        total = np.bincount(index[used], values[used], minlength=bins**2)
-        folded = np.where(count >= _LEAST_PER_BIN, total / np.maximum(count, 1), np.nan)
-        return np.asarray(folded.reshape(bins, bins), dtype=np.float64)
+    def mean(values: NDArray[np.floating], used: NDArray[np.bool_] | bool = True) -> NDArray[np.float64]:
+        folded, count = fold(np.where(used, values, np.nan), lattice, bins)
+        return np.where(count >= _LEAST_PER_BIN, folded, np.nan)
 
-    everywhere = np.ones(image.shape, bool)
     known = reference != UNDEFINED
-    bright = mean(np.asarray(image, np.float64), everywhere)
+    bright = mean(np.asarray(image, np.float64))
     folded = {
         "image": bright / np.nanmean(bright),
-        "confidence": mean(confidence, everywhere),
-        "entropy_bits": mean(entropy_bits, everywhere),
+        "confidence": mean(confidence),
+        "entropy_bits": mean(entropy_bits),
         # A classifier that says nothing of single patterns is not wrong.
         "accuracy": mean((direction == reference).astype(np.float64), known & (direction != UNDEFINED).any()),
-        "counts": np.bincount(index.ravel(), minlength=bins**2).reshape(bins, bins),
+        "counts": fold(np.zeros(image.shape), lattice, bins)[1],
     }
     shift = _to_middle(bright)
     rolled = {name: np.roll(values, shift, axis=(0, 1)) for name, values in folded.items()}
