@@ -24,6 +24,9 @@ SAMPLES: Final = {
 """Scans in ``sample_data/``: file stem and title."""
 
 
+_PREVIEW_BYTES: Final = 24 * 2**20
+
+
 def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
     """Return the reader of a scan or result file; None for a stack of several paths.
 
@@ -61,7 +64,7 @@ def read_scan(path: str | Path) -> list[LayerData]:
         raise ValueError(f"{path}: a stack of {error.n_patterns} patterns; {panel} the scan shape") from None
     except DatasetNeededError as error:
         raise ValueError(f"{path}: holds {len(error.choices)} data sets; {panel} the one to use") from None
-    preview = quick_look(scan)
+    preview = quick_look(scan, _PREVIEW_BYTES)  # a reader holds the window up
     return [scan_layer(scan, preview.image, preview=not preview.complete)]
 
 

@@ -9,10 +9,11 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_polarmap.pipeline.layers import SCAN_KEY
-from napari_polarmap.pipeline.scan_calibration import PARTS
+from napari_polarmap.pipeline.scan_calibration import PARTS, History
 from napari_polarmap.plugin import read_scan, sample_path
 from napari_polarmap.widgets.calibration_widget import CalibrationWidget
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
+from napari_polarmap.widgets.scan_notes import notes_of
 from napari_polarmap.widgets.section import State
 
 
@@ -27,6 +28,7 @@ def viewer(layer_data):
     ((data, options, _),) = layer_data
     options = {**options, "metadata": dict(options["metadata"])}
     model.add_image(data, **options)
+    notes_of(options["metadata"][SCAN_KEY]).history = History()
     return model
 
 
@@ -138,3 +140,29 @@ def test_another_scan_forgets_the_way_back(dock, viewer):
     dock.edit({"rotation_deg": 12.0})
     dock.choose(replace(dock.scan, data=dock.scan.read(slice(None), slice(None)), name="other"))
     assert not dock.history.can_undo("rotation")
+
+
+def test_the_last_step_is_taken_back_as_a_whole(dock, qtbot, viewer):
+    before = stored(viewer)
+    dock.all_button.click()
+    qtbot.waitUntil(lambda: stored(viewer) != before, timeout=60_000)
+    dock.undo_button.click()
+    assert stored(viewer) == before
+    assert not dock.undo_button.isEnabled()
+
+
+def test_cancel_stops_a_measurement_and_leaves_the_calibration(dock, qtbot, viewer):
+    before = stored(viewer)
+    dock.all_button.click()
+    dock._cancel()
+    qtbot.wait(50)
+    assert stored(viewer) == before
+    assert all("measuring" not in row.residual.text() for row in dock.rows.values())
+
+
+def test_a_second_dock_takes_over_what_the_first_has_measured(dock, qtbot, viewer):
+    second = CalibrationWidget(viewer)
+    qtbot.addWidget(second)
+    assert second.inspection is dock.inspection
+    assert not second._inspecting.busy
+    second.detach()

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.core.directions import Direction
@@ -18,7 +19,7 @@ from napari_polarmap.models.weights import ModelInfo
 from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.pipeline.layers import MAP_KEY, map_layers
 from napari_polarmap.plugin import read_layers, sample_path
-from napari_polarmap.widgets import classifier_panel, map_widget
+from napari_polarmap.widgets import classifier_panel, dataset_panel, map_widget
 from napari_polarmap.widgets.export_panel import folder_of
 from napari_polarmap.widgets.map_widget import MapWidget
 from napari_polarmap.widgets.section import State
@@ -186,10 +187,11 @@ def test_a_failing_run_is_told_in_one_sentence_and_leaves_the_layers_alone(mappe
 
 def test_changed_settings_make_the_map_stale_until_the_next_run(mapped, qtbot):
     mapped.classifier.pool.setCurrentIndex(mapped.classifier.pool.findData("none"))
-    assert mapped.sections[2].state is State.ATTENTION
+    assert mapped.sections[2].state is mapped.sections[3].state is State.STALE
+    assert "pooling changed: run again" in mapped.sections[2].status.text()
     click(qtbot, mapped.classifier.run_button)
     qtbot.waitUntil(lambda: not mapped._mapping.busy)
-    assert mapped.sections[2].state is State.DONE
+    assert mapped.sections[2].state is mapped.sections[3].state is State.DONE
 
 
 def test_a_second_run_replaces_the_first(mapped, qtbot, viewer, run, make_map):
@@ -303,7 +305,7 @@ def test_a_run_takes_over_what_was_measured_with_the_calibration_as_it_is_now(ma
 def test_a_corrected_lattice_goes_into_the_run_and_makes_a_map_out_of_date(mapped, qtbot, run):
     for field, value in zip(mapped.disk.lattice.vectors, (0, 4.2, 4, 0), strict=True):
         field.setValue(value)
-    assert "settings changed" in mapped.sections[2].status.text()
+    assert "unit cell changed" in mapped.sections[2].status.text()
     click(qtbot, mapped.classifier.run_button)
     qtbot.waitUntil(lambda: len(run.calls) == 2)
     assert run.calls[1][2].lattice_px == (0, 4.2, 4, 0)
@@ -528,3 +530,94 @@ def test_a_closed_dock_lets_go_of_the_viewer(qtbot, viewer, run, told):
     assert not viewer.mouse_move_callbacks
     viewer.add_image(np.ones((3, 3)))
     widget.detach()
+
+
+def test_repaired_pixels_make_the_map_stale_and_keep_it(mapped, qtbot, viewer):
+    result = mapped.result
+    mapped._layers.update_scan(mapped.dataset.scan.calibrated(bad_pixels=((3, 4),)))
+    assert mapped.sections[1].state is State.BUSY
+    qtbot.waitUntil(lambda: not mapped._inspecting.busy)
+    assert mapped.result is result
+    assert "calibration changed" in mapped.sections[2].status.text()
+    assert "Polarization direction" in viewer.layers
+
+
+def test_files_are_stale_when_the_map_is_another_one(mapped, qtbot, tmp_path):
+    assert mapped.sections[4].state is State.WAITING
+    mapped.export.folder.setText(str(tmp_path))
+    click(qtbot, mapped.export.button)
+    qtbot.waitUntil(lambda: mapped.sections[4].state is State.DONE)
+    mapped.review.set_fdr(0.001)
+    assert mapped.sections[4].state is State.STALE
+    assert "older than the map" in mapped.sections[4].status.text()
+
+
+def test_every_step_keeps_its_state_while_another_scan_is_looked_at(mapped, qtbot, write_scan, calibration, patterns):
+    mapped.classifier.pool.setCurrentIndex(mapped.classifier.pool.findData("none"))
+    mapped.dataset.open_path(write_scan("second.h5", patterns((5, 5)), **calibration))
+    qtbot.waitUntil(lambda: mapped.inspection is not None and mapped.dataset.scan.name == "second")
+    assert mapped.sections[2].state is State.WAITING
+    names = [mapped.dataset.choice.itemText(i) for i in range(mapped.dataset.choice.count())]
+    mapped.dataset.choice.activated.emit(names.index("film"))
+    assert not mapped._inspecting.busy
+    assert mapped.sections[1].state is State.DONE
+    assert mapped.sections[2].state is State.STALE
+
+
+def test_the_last_step_of_the_calibration_is_taken_back(mapped):
+    form = mapped.dataset.calibration
+    assert not form.undo.isEnabled()
+    form.rotation_deg.setValue(12)
+    form.scan_step_A.setValue(2)
+    form.undo.click()
+    assert (mapped.dataset.scan.calibration.scan_step_A, form.scan_step_A.value()) == (0.995, 0.995)
+    assert "calibration changed" in mapped.sections[2].status.text()
+    form.undo.click()
+    assert mapped.dataset.scan.calibration.rotation_deg == form.rotation_deg.value() == 0
+    assert mapped.sections[2].state is State.DONE
+    assert not form.undo.isEnabled()
+
+
+def slow_steps(scan, *_):
+    for done in range(1000):
+        yield Progress("measuring", done, 1000)
+        threading.Event().wait(0.01)
+
+
+def test_the_measurement_shows_how_far_it_is_and_can_be_cancelled_and_done_again(mapped, qtbot, monkeypatch):
+    before, disk = mapped.inspection, mapped.disk
+    monkeypatch.setattr(map_widget, "inspection_steps", slow_steps)
+    disk.measure_button.click()
+    qtbot.waitUntil(lambda: not disk.progress.isHidden())
+    assert disk.progress.bar.maximum() == 1000
+    disk.progress.cancel.click()
+    qtbot.waitUntil(lambda: not mapped._inspecting.busy)
+    assert disk.progress.isHidden()
+    assert mapped.inspection is before
+    assert mapped.sections[1].state is mapped.sections[2].state is State.DONE
+    monkeypatch.undo()
+    disk.measure_button.click()
+    qtbot.waitUntil(lambda: mapped.inspection is not before)
+
+
+def test_opening_can_be_cancelled(loaded, qtbot, monkeypatch):
+    go = threading.Event()
+    monkeypatch.setattr(dataset_panel, "open_scan", lambda *_: go.wait(20))
+    before = loaded.dataset.facts.text()
+    loaded.dataset.open_path("large.h5")
+    qtbot.waitUntil(lambda: not loaded.dataset.progress.isHidden())
+    loaded.dataset.progress.cancel.click()
+    go.set()
+    assert loaded.dataset.progress.isHidden()
+    assert loaded.dataset.facts.text() == before
+
+
+def test_a_file_that_is_dropped_on_the_dock_is_opened(dock, qtbot, scan_file):
+    files = QMimeData()
+    files.setUrls([QUrl.fromLocalFile(str(scan_file))])
+    where, buttons = QPointF(5, 5), (Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    dock.dragEnterEvent(entered := QDragEnterEvent(where.toPoint(), Qt.DropAction.CopyAction, files, *buttons))
+    assert entered.isAccepted()
+    dock.dropEvent(QDropEvent(where, Qt.DropAction.CopyAction, files, *buttons))
+    qtbot.waitUntil(lambda: dock.inspection is not None)
+    assert dock.dataset.scan.path == scan_file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from napari_polarmap.core.field import field_waves
 from napari_polarmap.core.polarity import find_polarity
 from napari_polarmap.core.rim import rim_radius
 from napari_polarmap.core.rotation import find_rotation
-from napari_polarmap.pipeline.inspection import NOMINAL_LATTICE_A, Inspection
+from napari_polarmap.pipeline.inspection import NOMINAL_LATTICE_A, Inspection, Progress
 
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "disk": ("center_px", "radius_px"),
@@ -82,9 +82,23 @@ def measure(part: str, scan: Scan4D, inspection: Inspection) -> Measured:
 
 
 def measure_all(scan: Scan4D, inspection: Inspection) -> tuple[list[Measured], dict[str, str]]:
-    """Return what can be measured, and the reasons for the rest by part."""
+    """Run `measure_steps` to its end."""
+    steps = measure_steps(scan, inspection)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            result: tuple[list[Measured], dict[str, str]] = finished.value
+            return result
+
+
+def measure_steps(
+    scan: Scan4D, inspection: Inspection
+) -> Generator[Progress, None, tuple[list[Measured], dict[str, str]]]:
+    """Return what can be measured, and the reasons for the rest by part; tell how many parts are done."""
     found, reasons = [], {}
-    for part in PARTS:
+    for done, part in enumerate(PARTS):
+        yield Progress(f"measuring {part.replace('_', ' ')}", done, len(PARTS))
         try:
             found.append(measure(part, scan, inspection))
         except ValueError as error:
@@ -132,27 +146,41 @@ def told(part: str, calibration: Calibration) -> str:
 
 
 class History:
-    """The calibrations that a scan had, so that every part can go back on its own."""
+    """The calibrations that a scan had, so that every part can go back on its own, or the last step as a whole."""
 
     def __init__(self) -> None:
         self._before: dict[str, list[tuple[dict[str, Any], dict[str, str]]]] = {part: [] for part in PARTS}
+        self._steps: list[list[str]] = []
 
     def note(self, before: Calibration, after: Calibration) -> None:
         """Keep what a change replaced."""
+        step = []
         for part, names in PARTS.items():
-            if any(getattr(before, name) != getattr(after, name) for name in names):
-                values = {name: getattr(before, name) for name in names}
-                self._before[part].append((values, {k: v for k, v in before.origin.items() if k in names}))
+            values, new = ({name: getattr(each, name) for name in names} for each in (before, after))
+            origin, told = ({k: v for k, v in each.origin.items() if k in names} for each in (before, after))
+            if (values, origin) != (new, told):
+                self._before[part].append((values, origin))
+                step.append(part)
+        if step:
+            self._steps.append(step)
 
-    def can_undo(self, part: str) -> bool:
-        """Tell whether a part has a way back."""
-        return bool(self._before[part])
+    def can_undo(self, part: str | None = None) -> bool:
+        """Tell whether a part has a way back, or any where none is named."""
+        return bool(self._steps if part is None else self._before[part])
+
+    def undo_last(self, calibration: Calibration) -> Calibration:
+        """Return the calibration before the last step, which may have changed several parts."""
+        for part in list(self._steps[-1]) if self._steps else ():
+            calibration = self.undo(part, calibration)
+        return calibration
 
     def undo(self, part: str, calibration: Calibration) -> Calibration:
         """Return the calibration with the last change of a part taken back; unchanged where there is none."""
         if not self._before[part]:
             return calibration
         values, origin = self._before[part].pop()
+        next(step for step in reversed(self._steps) if part in step).remove(part)
+        self._steps = [step for step in self._steps if step]
         kept = {name: text for name, text in calibration.origin.items() if name not in values}
         return replace(calibration, **values, origin={**kept, **origin})
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_polarmap.core.data import Calibration
 from napari_polarmap.pipeline.scan_calibration import by_hand
-from napari_polarmap.widgets.section import Form, fold_button
+from napari_polarmap.widgets.section import Form, fold_button, undo_button
 
 NOT_KNOWN = "not known"
 
@@ -22,9 +22,11 @@ class CalibrationForm(QWidget):
     -------
     changed(object)
         The edited `Calibration`.
+    undo_clicked()
     """
 
     changed = Signal(object)
+    undo_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,7 +37,12 @@ class CalibrationForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self.header)
+        self.undo = undo_button("Take the last change of the calibration back")
+        self.undo.clicked.connect(self.undo_clicked)
+        top = QHBoxLayout()
+        top.addWidget(self.header, 1)
+        top.addWidget(self.undo)
+        layout.addLayout(top)
         layout.addWidget(self.fields)
         form = Form(self.fields)
         self.convergence_mrad = _quantity(

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -25,7 +24,7 @@ from qtpy.QtWidgets import (
 from napari_polarmap.core.calibration import Calibration
 from napari_polarmap.core.descan import Descan
 from napari_polarmap.pipeline.scan_calibration import PARTS, told
-from napari_polarmap.widgets.section import State, fold_button, note
+from napari_polarmap.widgets.section import State, fold_button, note, undo_button
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,7 @@ class PartRow(QFrame):
         self.auto = QPushButton("Auto")
         self.auto.setToolTip(f"Measure and use: {tooltip[0].lower()}{tooltip[1:]}")
         self.auto.clicked.connect(lambda: self.auto_clicked.emit(part))
-        self.undo = QToolButton()
-        self.undo.setText("↶")
-        self.undo.setToolTip("Take the last change of this part back")
+        self.undo = undo_button("Take the last change of this part back")
         self.undo.clicked.connect(lambda: self.undo_clicked.emit(part))
         self.residual = note()
         self.residual.setStyleSheet(f"color: {QUIET}; margin-left: 14px;")

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QGridLayout,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -23,7 +22,7 @@ from napari_polarmap.core.calibration import Calibration
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io import open_scan
 from napari_polarmap.io.calibration_file import load_calibration, save_calibration
-from napari_polarmap.pipeline.inspection import Inspection, Progress, conclude, inspect_scan, inspection_steps
+from napari_polarmap.pipeline.inspection import Inspection, inspect_scan, inspection_steps
 from napari_polarmap.pipeline.layers import SCAN_KEY
 from napari_polarmap.pipeline.scan_calibration import (
     PARTS,
@@ -32,13 +31,15 @@ from napari_polarmap.pipeline.scan_calibration import (
     apply,
     by_hand,
     measure,
-    measure_all,
     measure_reference,
+    measure_steps,
 )
 from napari_polarmap.widgets.calibration_parts import PartRow
 from napari_polarmap.widgets.dock import Dock
 from napari_polarmap.widgets.map_layers import MapLayers
 from napari_polarmap.widgets.pattern_view import Overlay, PatternView
+from napari_polarmap.widgets.progress_row import ProgressRow
+from napari_polarmap.widgets.scan_notes import notes_of
 from napari_polarmap.widgets.section import State, fit_width, note
 from napari_polarmap.widgets.workers import Jobs, tell_error
 
@@ -64,7 +65,6 @@ class CalibrationWidget(Dock):
         self.viewer = napari_viewer
         self.scan: Scan4D | None = None
         self.inspection: Inspection | None = None
-        self.history = History()
         self._layers = MapLayers(napari_viewer)
         self._inspecting, self._measuring = Jobs(self), Jobs(self)
         self._scans: list[Scan4D] = []
@@ -80,23 +80,27 @@ class CalibrationWidget(Dock):
         fit_width(self.choice)
         self.choice.activated.connect(lambda index: self.choose(self._scans[index]))
         self.said = note()
-        self.progress = QProgressBar()
-        self.progress.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.progress.hide()
+        self.progress = ProgressRow("the measurement")
+        self.progress.cancelled.connect(self._cancel)
         self.view = PatternView()
         self.view.setToolTip("Mean pattern of the scan; white circle: direct disk as calibrated")
         self.view.message = "Mean pattern"
         self.view.set_logarithmic(True)
         self.view.setFixedHeight(150)
         self.all_button = _button("All automatic", "Measure every part, and use what is good", self.measure_all)
+        self.undo_button = _button("Undo", "Take the last step back, whatever it changed", self.undo_last)
+        self.measure_button = _button(
+            "Read again", "Read all patterns once more: disk [px], its drift and the unit cell", self._inspect
+        )
         vacuum = "Take descan and disk centre from a scan of the same field without specimen"
         self.reference_button = _button("Reference scan…", vacuum, self._ask_reference)
         self.load_button = _button("Load…", "Use the calibration of a JSON file", self._ask_load)
         keep = "Save the calibration as JSON, for other scans and the command line"
         self.save_button = _button("Save…", keep, self._ask_save)
         buttons = QGridLayout()
-        for place, button in enumerate((self.all_button, self.reference_button, self.load_button, self.save_button)):
-            buttons.addWidget(button, place // 2, place % 2)
+        first = (self.all_button, self.reference_button, self.undo_button)
+        for place, button in enumerate((*first, self.load_button, self.save_button, self.measure_button)):
+            buttons.addWidget(button, place // 3, place % 3)
         self.rows = {part: PartRow(part) for part in PARTS}
         column = QWidget()
         rows = QVBoxLayout(column)
@@ -162,39 +166,47 @@ class CalibrationWidget(Dock):
     def choose(self, scan: Scan4D | None) -> None:
         """Calibrate a scan."""
         self._measuring.stop()
-        self.scan, self.inspection, self.history = scan, None, History()
+        self._inspecting.stop()
+        self.progress.finish()
+        self.scan, self.inspection = scan, None if scan is None else notes_of(scan).for_scan(scan)
         self._list()
         self.view.set_pattern(None)
-        self._inspect()
+        if scan is not None and self.inspection is None:
+            self._inspect()
         self._refresh()
 
+    @property
+    def history(self) -> History:
+        """Calibrations that the scan had; the docks share it."""
+        return History() if self.scan is None else notes_of(self.scan).history
+
     def _inspect(self) -> None:
-        self._inspecting.stop()
-        if self.scan is None:
-            return
-        self.progress.setRange(0, 0)
-        self.progress.show()
+        self.progress.start("opening")
         self._inspecting.start(
             inspection_steps,
             self.scan,
-            yielded=self._show_progress,
+            yielded=self.progress.show_progress,
             returned=self._on_inspected,
             errored=self._on_error,
-            finished=self._refresh,
+            finished=self._on_finished,
         )
         self._refresh()
 
-    def _show_progress(self, progress: Progress) -> None:
-        self.progress.setRange(0, progress.total)
-        self.progress.setValue(progress.done)
-        self.progress.setFormat(f"{progress.stage}: %p %" if progress.total else progress.stage)
-
     def _on_inspected(self, inspection: Inspection) -> None:
         self.inspection = inspection
+        notes_of(self.scan).keep(inspection, self.scan.calibration)
+
+    def _on_finished(self) -> None:
+        self.progress.finish()
         self._refresh()
 
+    def _cancel(self) -> None:
+        """Stop what goes on; the calibration stays."""
+        self._inspecting.cancel()
+        self._measuring.stop()
+        self._on_finished()
+
     def _on_error(self, error: Exception) -> None:
-        self.progress.hide()
         self.said.setText(str(error))
         tell_error(error)
 
@@ -224,7 +236,16 @@ class CalibrationWidget(Dock):
         """Measure every part and use what is good; say of the rest what is wrong with it."""
         for row in self.rows.values():
             row.show_residual("measuring …", State.BUSY)
-        self._measuring.start(measure_all, self.scan, self.inspection, returned=self._on_all, errored=tell_error)
+        self.progress.start("measuring")
+        self._measuring.start(
+            measure_steps,
+            self.scan,
+            self.inspection,
+            yielded=self.progress.show_progress,
+            returned=self._on_all,
+            errored=tell_error,
+            finished=self.progress.finish,
+        )
 
     def _on_all(self, found: tuple[list[Measured], dict[str, str]]) -> None:
         calibration = self.scan.calibration
@@ -249,7 +270,14 @@ class CalibrationWidget(Dock):
 
     def undo(self, part: str) -> None:
         """Take the last change of a part back."""
-        self._take(replace(self.scan, calibration=self.history.undo(part, self.scan.calibration)))
+        self._go_back(self.history.undo(part, self.scan.calibration))
+
+    def undo_last(self) -> None:
+        """Take the last step back, whatever it changed."""
+        self._go_back(self.history.undo_last(self.scan.calibration))
+
+    def _go_back(self, calibration: Calibration) -> None:
+        self._take(replace(self.scan, calibration=calibration))
         self._layers.update_scan(self.scan)
 
     def _change(self, calibration: Calibration) -> None:
@@ -259,21 +287,20 @@ class CalibrationWidget(Dock):
 
     def _take(self, scan: Scan4D) -> None:
         """Show the scan with another calibration; its patterns are read again where other pixels are bad."""
-        repaired = self.scan is not None and scan.calibration.bad_pixels != self.scan.calibration.bad_pixels
         self._scans = [scan if entry is self.scan else entry for entry in self._scans]
         self.scan = scan
         if self.inspection is not None:
-            self.inspection = conclude(scan, self.inspection.statistics, self.inspection.descan)
-        if repaired:
-            self._inspect()
+            known = notes_of(scan).for_scan(scan)
+            if known is None:
+                self._inspect()
+            else:
+                self.inspection = known
         self._refresh()
 
     def _refresh(self) -> None:
         """Show calibration and mean pattern; offer what can be done."""
         scan, inspection = self.scan, self.inspection
         ready = inspection is not None and not self._inspecting.busy
-        if ready or scan is None:
-            self.progress.hide()
         self.said.setText("" if scan is not None else "No scan yet: open one in Plugins > Polarization mapping.")
         self.said.setVisible(scan is None)
         calibration = Calibration() if scan is None else scan.calibration
@@ -282,6 +309,8 @@ class CalibrationWidget(Dock):
             row.auto.setEnabled(ready)
             row.undo.setEnabled(self.history.can_undo(part))
             row.setEnabled(scan is not None)
+        self.undo_button.setEnabled(self.history.can_undo())
+        self.measure_button.setEnabled(scan is not None and not self._inspecting.busy)
         for button in (self.all_button, self.reference_button):
             button.setEnabled(ready)
         for button in (self.load_button, self.save_button):

@@ -28,6 +28,8 @@ from napari_polarmap.pipeline.layers import SCAN_KEY
 from napari_polarmap.plugin import SAMPLES, sample_path
 from napari_polarmap.widgets.calibration_form import CalibrationForm
 from napari_polarmap.widgets.open_dialog import OpenDialog
+from napari_polarmap.widgets.progress_row import ProgressRow
+from napari_polarmap.widgets.scan_notes import notes_of
 from napari_polarmap.widgets.section import Form, fit_width, note
 from napari_polarmap.widgets.workers import Jobs
 
@@ -120,12 +122,16 @@ class DatasetPanel(QWidget):
         self.facts.setToolTip("Scan positions, detector pixels, type and unpacked size of the numbers")
         self.calibration = CalibrationForm()
         self.calibration.changed.connect(self._on_calibration)
+        self.calibration.undo_clicked.connect(self.undo)
+        self.progress = ProgressRow("the opening of the file")
+        self.progress.cancelled.connect(self._on_cancel)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(buttons)
         layout.addLayout(form)
         layout.addWidget(self.facts)
+        layout.addWidget(self.progress)
         layout.addWidget(self.calibration)
         self._show_questions()
         self._show_scan()
@@ -135,13 +141,26 @@ class DatasetPanel(QWidget):
         self._path = Path(path)
         self.layout_button.setEnabled(True)
         self.facts.setText(f"opening {self._path.name} …")
+        self.progress.start("opening")
         self._jobs.start(
             open_scan,
             self._path,
             **options,
             returned=self._on_opened,
             errored=self._on_open_error,
+            finished=self.progress.finish,
         )
+
+    def _on_cancel(self) -> None:
+        self._jobs.stop()
+        self.progress.finish()
+        self._show_scan()
+
+    def undo(self) -> None:
+        """Take the last step of the calibration back."""
+        history = notes_of(self.scan).history
+        self._use(history.undo_last(self.scan.calibration))
+        self.calibration.set_calibration(self.scan.calibration)
 
     def ask_layout(self) -> None:
         """Ask how the file lies, with a preview, and open it so."""
@@ -260,6 +279,7 @@ class DatasetPanel(QWidget):
         if found is not self.scan:
             self.replace_scan(found)
             self.calibration.set_calibration(found.calibration)
+            self._show_undo()
             self.calibration_changed.emit(found)
 
     def _list_scans(self) -> None:
@@ -277,13 +297,21 @@ class DatasetPanel(QWidget):
         self.calibration.setEnabled(scan is not None)
         self.calibration.set_calibration(scan.calibration if scan else Calibration())
         self.calibration.setVisible(scan is not None)
+        self._show_undo()
         self.facts.setText(describe(scan) if scan else "No scan yet: open a file, or drag one into the window.")
 
     def _on_calibration(self, calibration: Calibration) -> None:
-        if self.scan is None:
-            return
+        if self.scan is not None:
+            notes_of(self.scan).history.note(self.scan.calibration, calibration)
+            self._use(calibration)
+
+    def _use(self, calibration: Calibration) -> None:
         self.replace_scan(replace(self.scan, calibration=calibration))
+        self._show_undo()
         self.calibration_changed.emit(self.scan)
+
+    def _show_undo(self) -> None:
+        self.calibration.undo.setEnabled(self.scan is not None and notes_of(self.scan).history.can_undo())
 
 
 def describe(scan: Scan4D) -> str:

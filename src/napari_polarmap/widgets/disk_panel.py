@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QProgressBar, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
-from napari_polarmap.pipeline.inspection import Inspection, Progress
+from napari_polarmap.pipeline.inspection import Inspection
 from napari_polarmap.pipeline.mapping import MapParams
 from napari_polarmap.widgets.lattice_form import LatticeForm
-from napari_polarmap.widgets.section import Form, note
+from napari_polarmap.widgets.progress_row import ProgressRow
+from napari_polarmap.widgets.section import Form, fit_width, note
 
 CENTERS = {
     "plane": "moves as a plane (descan)",
@@ -26,21 +27,27 @@ class DiskPanel(QWidget):
     -------
     changed()
         Another centre, crop or lattice was chosen.
+    measure_clicked()
     """
 
     changed = Signal()
+    measure_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.found = note()
         self.found.setText("Open a scan first.")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 0)
-        self.progress.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.progress.hide()
+        self.progress = ProgressRow("the measurement of disk and unit cell")
+        self.measure_button = QPushButton("Measure")
+        self.measure_button.setToolTip(
+            "Read all patterns once and measure disk [px], its drift and the unit cell again"
+        )
+        self.measure_button.setEnabled(False)
+        self.measure_button.clicked.connect(self.measure_clicked)
         self.center = QComboBox()
         for key, text in CENTERS.items():
             self.center.addItem(text, key)
+        fit_width(self.center)
         self.center.setToolTip(
             "Where the direct disk is looked for in each pattern.\n"
             "Plane: the disk drifts evenly over the scan, as imperfect descan does; fitted to the centres of mass.\n"
@@ -57,7 +64,7 @@ class DiskPanel(QWidget):
             "At 0 it is as large as the patterns the classifier was trained on."
         )
         form = Form()
-        form.add("Disk centre", self.center)
+        form.add("Disk centre", self.center, self.measure_button)
         form.add("Crop", self.crop_px)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -84,13 +91,11 @@ class DiskPanel(QWidget):
         chosen = {"center": self.center.currentData(), "crop_px": self.crop_px.value() or None}
         return chosen | self.lattice.params()
 
-    def show_progress(self, progress: Progress) -> None:
-        """Say that the disk is being measured, and how far that has come."""
+    def show_measuring(self) -> None:
+        """Say that the disk is being measured."""
         self.found.setText("Looking for the direct disk and its drift …")
-        self.progress.setRange(0, progress.total)
-        self.progress.setValue(progress.done)
-        self.progress.setFormat(f"{progress.stage}: %p %" if progress.total else progress.stage)
-        self.progress.show()
+        self.measure_button.setEnabled(False)
+        self.progress.start("opening")
 
     def show_found(self, inspection: Inspection) -> None:
         """Say what was found in a scan."""
@@ -106,9 +111,13 @@ class DiskPanel(QWidget):
         # Here the convergence angle is asked for; none is assumed.
         lines += [note for note in inspection.notes if "was assumed" not in note]
         self.found.setText("\n".join(lines))
-        self.progress.hide()
+        self._on_measured()
 
     def show_text(self, text: str) -> None:
         """Say something else, for instance why there is no disk."""
         self.found.setText(text)
-        self.progress.hide()
+        self._on_measured()
+
+    def _on_measured(self) -> None:
+        self.progress.finish()
+        self.measure_button.setEnabled(True)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import load_classifier
-from napari_polarmap.pipeline.inspection import Inspection, Progress, conclude, disk_centers, inspection_steps
+from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspection_steps
 from napari_polarmap.pipeline.mapping import MapParams, map_steps
+from napari_polarmap.plugin import is_result
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
 from napari_polarmap.widgets.disk_panel import DiskPanel
@@ -27,6 +31,7 @@ from napari_polarmap.widgets.judging import Judging
 from napari_polarmap.widgets.map_layers import MapLayers, warm_up
 from napari_polarmap.widgets.readiness import Situation
 from napari_polarmap.widgets.review_panel import ReviewPanel
+from napari_polarmap.widgets.scan_notes import ScanNotes, notes_of
 from napari_polarmap.widgets.section import StepColumn
 from napari_polarmap.widgets.workers import Jobs, tell_error
 
@@ -59,7 +64,7 @@ class MapWidget(Dock):
         self.viewer = napari_viewer
         self.inspection: Inspection | None = None
         self._inspected: Calibration | None = None
-        self._ran: tuple[object, ...] | None = None
+        self._without_scan = ScanNotes()
         self._problem = ""
         self._layers = MapLayers(napari_viewer)
         self._inspecting, self._mapping, self._exporting = Jobs(self), Jobs(self), Jobs(self)
@@ -100,12 +105,15 @@ class MapWidget(Dock):
         whole.setContentsMargins(2, 2, 2, 2)
         whole.addWidget(splitter)
         self.setMinimumWidth(350)
+        self.setAcceptDrops(True)
 
     def _connect(self) -> None:
         self.dataset.scan_chosen.connect(self._on_scan)
         self.dataset.calibration_changed.connect(self._on_calibration)
         self.dataset.failed.connect(tell_error)
         self.disk.changed.connect(self._on_center)
+        self.disk.measure_clicked.connect(self._inspect)
+        self.disk.progress.cancelled.connect(self._inspecting.cancel)
         self.disk.lattice.shown.connect(self._show_lattice)
         self.classifier.changed.connect(self._refresh)
         self.classifier.failed.connect(tell_error)
@@ -130,31 +138,62 @@ class MapWidget(Dock):
 
     # 1 and 2: the scan and its disk
 
+    @property
+    def _notes(self) -> ScanNotes:
+        return self._without_scan if self.dataset.scan is None else notes_of(self.dataset.scan)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open a scan that is dropped, or show the layers of a result."""
+        path = event.mimeData().urls()[0].toLocalFile()
+        event.acceptProposedAction()
+        if is_result(path):
+            self.viewer.open(path, plugin="napari-polarmap")
+        else:
+            self.dataset.open_path(path)
+
     def _on_scan(self, scan: Scan4D | None) -> None:
         self._mapping.stop()
         self._inspecting.stop()
         self.classifier.show_running(False)
-        self.inspection, self._problem, self._ran = None, "", None
+        self.inspection, self._problem = None, ""
         self.judging.clear()
         self.explorer.set_scan(scan)
         if scan is not None:
-            self.disk.show_progress(Progress("opening", 0, 0))
             self.export.suggest(scan)
-            self._inspected = scan.calibration
-            self._inspecting.start(
-                inspection_steps,
-                scan,
-                yielded=self.disk.show_progress,
-                returned=self._on_inspected,
-                errored=self._on_no_disk,
-                finished=self._refresh,
-            )
+            known = self._notes.for_scan(scan)
+            if known is None:
+                self._inspect()
+            else:
+                self._on_inspected(known)
         self._adopt_result()
+        self._refresh()
+
+    def _inspect(self) -> None:
+        """Measure disk and lattice; the map, if there is one, stays."""
+        self._problem = ""
+        self._inspected = self.dataset.scan.calibration
+        self.disk.show_measuring()
+        self._inspecting.start(
+            inspection_steps,
+            self.dataset.scan,
+            yielded=self.disk.progress.show_progress,
+            returned=self._on_inspected,
+            errored=self._on_no_disk,
+            aborted=lambda: self.disk.show_text("The measurement was cancelled."),
+            finished=self._refresh,
+        )
         self._refresh()
 
     def _on_inspected(self, inspection: Inspection) -> None:
         self.inspection, self._problem = inspection, ""
         scan = self.dataset.scan
+        self._inspected = scan.calibration
+        self._notes.keep(inspection, scan.calibration)
         self.disk.show_found(inspection)
         self._layers.show_scan(scan, inspection.statistics.bright)
         self._show_disk()
@@ -175,15 +214,15 @@ class MapWidget(Dock):
         tell_error(error)
 
     def _on_calibration(self, scan: Scan4D) -> None:
-        if self.inspection is not None and self._inspected is not None:
-            if scan.calibration.bad_pixels != self._inspected.bad_pixels:
-                self._on_scan(scan)
-                return
-            self.inspection = conclude(scan, self.inspection.statistics, self.inspection.descan)
-            self._inspected = scan.calibration
-            self.disk.show_disk(self.inspection)
         self.explorer.set_scan(scan)
         self._layers.update_scan(scan)
+        if self.inspection is not None:
+            known = self._notes.for_scan(scan)
+            if known is None:
+                self._inspect()
+                return
+            self.inspection, self._inspected = known, scan.calibration
+            self.disk.show_disk(known)
         self._show_disk()
         self._refresh()
 
@@ -244,7 +283,7 @@ class MapWidget(Dock):
             aborted=self._on_aborted,
             finished=self._on_run_finished,
         )
-        self._ran = self._settings()
+        self._notes.ran = self._settings()
         self._refresh()
 
     def _show_progress_bar(self) -> None:
@@ -267,11 +306,17 @@ class MapWidget(Dock):
         self.disk.restore()
         self.review.set_fdr(MapParams().fdr)
 
-    def _settings(self) -> tuple[object, ...]:
+    def _settings(self) -> dict[str, object]:
         """Return everything that a run depends on, to tell when a map is out of date."""
-        scan = self.dataset.scan
-        calibration = None if scan is None else scan.calibration
-        return calibration, self.classifier.model_name, *self.disk.params().values(), *self.classifier.params().values()
+        scan, disk = self.dataset.scan, self.disk.params()
+        return {
+            "calibration": None if scan is None else replace(scan.calibration, origin={}),
+            "disk centre": disk["center"],
+            "crop": disk["crop_px"],
+            "unit cell": (disk["lattice_px"], disk["radius_px"]),
+            "classifier": self.classifier.model_name,
+            "pooling": self.classifier.params(),
+        }
 
     def _refresh(self, *_: object) -> None:
         """Show how each step stands and whether a run can start."""
@@ -283,7 +328,9 @@ class MapWidget(Dock):
             model=self.classifier.info,
             running=self._mapping.busy,
             result=self.result,
-            stale=self._ran is not None and self._ran != self._settings(),
+            stale=self._notes.stale(self._settings()),
+            exported=self._notes.exported is not None,
+            export_stale=self._notes.exported is not self.result,
         )
         for section, header in zip(self.sections, situation.headers, strict=True):
             section.set_state(*header)
@@ -327,10 +374,15 @@ class MapWidget(Dock):
             Path(self.export.folder.text().strip()).expanduser(),
             self.export.chosen,
             self.export.stem.text().strip(),
-            returned=self.export.show_written,
+            returned=partial(self._on_written, self.result),
             errored=self._on_export_error,
             finished=lambda: self.export.show_busy(False),
         )
+
+    def _on_written(self, result: PolarizationMap, files: list[Path]) -> None:
+        self.export.show_written(files)
+        self._notes.exported = result
+        self._refresh()
 
     def _on_export_error(self, error: Exception) -> None:
         self.export.written.setText(str(error))

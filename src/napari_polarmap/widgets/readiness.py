@@ -21,8 +21,12 @@ class Situation:
     ----------
     problem : str
         Why there is no disk.
-    stale : bool
-        Something was changed since the map was computed.
+    stale : str
+        What was changed since the map was computed; empty where nothing was.
+    exported : bool
+        Files of this map, or of one before it, were written.
+    export_stale : bool
+        The map is another one than that in the files.
     """
 
     scan: Scan4D | None
@@ -32,7 +36,9 @@ class Situation:
     model: ModelInfo | None
     running: bool
     result: PolarizationMap | None
-    stale: bool
+    stale: str
+    exported: bool
+    export_stale: bool
 
     @property
     def reason(self) -> str:
@@ -41,8 +47,10 @@ class Situation:
             return "To run, open a scan in step 1."
         if self.inspecting:
             return "Run waits for the disk to be found."
-        if self.problem or self.inspection is None:
+        if self.problem:
             return "To run, choose a scan with a bright-field disk."
+        if self.inspection is None:
+            return "To run, measure the disk in step 2."
         if not self._scaled:
             return "To run, enter the convergence angle or mrad/px in step 1."
         if self.model is None:
@@ -74,14 +82,14 @@ class Situation:
         if self.problem:
             return State.ATTENTION, "no disk"
         if self.inspection is None:
-            return State.WAITING, ""
+            return State.WAITING, "" if self.scan is None else "not measured"
         return State.DONE, f"disk radius {self.inspection.disk.radius_px:.1f} px"
 
     def _map(self) -> Header:
         if self.running:
             return State.BUSY, "running"
         if self.result is not None and self.stale:
-            return State.ATTENTION, "settings changed: run again"
+            return State.STALE, f"{self.stale} changed: run again"
         if self.result is not None:
             return State.DONE, "map computed"
         return State.WAITING, "" if self.reason else "ready to run"
@@ -89,7 +97,12 @@ class Situation:
     def _review(self) -> Header:
         if self.result is None:
             return State.WAITING, ""
-        return State.DONE, f"{int(self.result.irregular.sum())} marked"
+        marked = f"{int(self.result.irregular.sum())} marked"
+        return (State.STALE, f"{marked}, map out of date") if self.stale else (State.DONE, marked)
 
     def _export(self) -> Header:
-        return State.WAITING, "" if self.result is None else "ready"
+        if self.result is None:
+            return State.WAITING, ""
+        if self.exported and (self.stale or self.export_stale):
+            return State.STALE, "files are older than the settings" if self.stale else "files are older than the map"
+        return (State.DONE, "files written") if self.exported else (State.WAITING, "ready")

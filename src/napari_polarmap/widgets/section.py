@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -26,6 +27,7 @@ class State(Enum):
     BUSY = ("◔", "#4f8fd0")
     DONE = ("✓", "#2e9e5b")
     ATTENTION = ("▲", "#d98a00")
+    STALE = ("↻", "#d98a00")
 
 
 def fold_button(tooltip: str, *, bold: bool = False) -> QPushButton:
@@ -39,6 +41,14 @@ def fold_button(tooltip: str, *, bold: bool = False) -> QPushButton:
         "{background: transparent; border: none; text-align: left; padding: 2px 0px;"
         f"font-weight: {'bold' if bold else 'normal'};}}"
     )
+    return button
+
+
+def undo_button(tooltip: str) -> QToolButton:
+    """Return a small button with a turned arrow."""
+    button = QToolButton()
+    button.setText("↶")
+    button.setToolTip(tooltip)
     return button
 
 
