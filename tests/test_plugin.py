@@ -116,6 +116,7 @@ def test_a_result_file_becomes_all_its_layers(result, tmp_path):
     assert [layer.name for layer in layers if layer.visible] == [
         "Bright field",
         "Polarization direction",
+        "Domain outlines",
         "Polarization arrows",
         "Irregular positions",
         "Irregular regions",

@@ -10,14 +10,15 @@ from napari.layers import Layer
 
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.core.directions import COLORS, UNDEFINED, Direction
+from napari_polarmap.core.palette import angle_rgb, luminance, rgb_of
+from napari_polarmap.io.display import Display
 from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.pipeline.display_layers import angle_layer, arrow_ink, arrow_layer, boundaries, outline_layer
 from napari_polarmap.pipeline.layers import (
-    ARROW_RGBA,
     MAP_KEY,
     ROLE_KEY,
     SCAN_KEY,
     SOURCE_KEY,
-    arrow_layer,
     default_spacing_px,
     direction_layer,
     direction_shares,
@@ -65,6 +66,7 @@ def test_napari_accepts_every_layer_of_a_result(result):
     assert [layer.name for layer in made if layer.visible] == [
         "Bright field",
         "Polarization direction",
+        "Domain outlines",
         "Differs from reference",
         "Polarization arrows",
         "Irregular positions",
@@ -109,7 +111,7 @@ def test_the_status_bar_reads_direction_angle_confidence_and_area(result):
 
 
 def test_arrows_point_along_the_polarization_on_the_screen(result):
-    data, _, kind = arrow_layer(result, spacing_px=2)
+    data, _, kind = arrow_layer(result, Display(arrow_spacing_px=2))
     assert kind == "vectors"
     start, shift = data[: len(data) // 3, 0], data[: len(data) // 3, 1]
     middle = start + shift / 2
@@ -122,7 +124,7 @@ def test_arrows_point_along_the_polarization_on_the_screen(result):
 
 def test_arrows_follow_a_crystal_that_is_turned_against_the_scan(result):
     turned = replace(result, provenance={"calibration": {"crystal_angle_deg": 50.0}})
-    shift = arrow_layer(turned, spacing_px=1)[0][: 8 * 12 - 1, 1]
+    shift = arrow_layer(turned, Display(arrow_spacing_px=1))[0][: 8 * 12 - 1, 1]
     angle = np.degrees(np.arctan2(-shift[:, 0], shift[:, 1])) % 360
     assert sorted(set(angle.round(6))) == [95.0, 185.0]
     assert direction_layer(turned)[1]["features"]["angle"][1] == "5°"
@@ -130,19 +132,19 @@ def test_arrows_follow_a_crystal_that_is_turned_against_the_scan(result):
 
 @pytest.mark.parametrize("spacing_px", [1, 2, 3, 5, 40])
 def test_arrows_stay_inside_the_map(result, spacing_px):
-    data, _, _ = arrow_layer(result, spacing_px=spacing_px)
+    data, _, _ = arrow_layer(result, Display(arrow_spacing_px=spacing_px))
     middle = (data[:, 0] + data[:, 1] / 2)[: len(data) // 3]
     assert (middle >= -0.5).all()
     assert (middle <= np.array(result.scan_shape) - 0.5).all()
 
 
 def test_undefined_positions_have_no_arrow(result):
-    data, _, _ = arrow_layer(result, spacing_px=1)
+    data, _, _ = arrow_layer(result, Display(arrow_spacing_px=1))
     assert len(data) == 3 * (8 * 12 - 1)
 
 
 def test_the_head_of_an_arrow_begins_at_its_tip_and_opens_backwards(result):
-    data, _, _ = arrow_layer(result, spacing_px=4)
+    data, _, _ = arrow_layer(result, Display(arrow_spacing_px=4))
     shaft, left, right = np.split(data, 3)
     for side in (left, right):
         np.testing.assert_allclose(side[:, 0], shaft.sum(axis=1))
@@ -158,14 +160,64 @@ def test_a_map_without_any_direction_has_layers_but_no_arrows(result):
 
 
 def test_arrows_contrast_with_the_colour_under_them():
-    def luminance(rgb):
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        return linear @ np.array([0.2126, 0.7152, 0.0722])
-
-    below = luminance(np.array([[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in COLORS]))
-    above = luminance(ARROW_RGBA[:, :3])
+    colors = np.concatenate([[rgb_of(color) for color in COLORS], angle_rgb(np.arange(0, 360, 5))])
+    below, above = luminance(colors), luminance(arrow_ink(colors)[:, :3])
     bright, dark = np.maximum(below, above), np.minimum(below, above)
-    assert ((bright + 0.05) / (dark + 0.05) >= 4.5).all()
+    assert ((bright + 0.05) / (dark + 0.05) >= 4.3).all()
+
+
+def test_the_angle_layer_has_the_hue_of_the_angle_and_the_lightness_of_the_magnitude(result):
+    angle = np.full(result.scan_shape, 200.0, np.float32)
+    magnitude = np.linspace(0, 1, 96, dtype=np.float32).reshape(result.scan_shape)
+    data, options, kind = angle_layer(replace(result, estimated_angle_deg=angle, magnitude=magnitude))
+    assert kind == "image"
+    assert options["rgb"]
+    assert not options["visible"]
+    np.testing.assert_allclose(data[-1, -1, :3], 255 * angle_rgb(200.0), atol=1)
+    assert (np.diff(data[4, :, :3].sum(axis=-1).astype(int)) > 0).all()
+    assert data[0, 0, 3] == 0
+
+
+def test_without_an_estimator_the_angle_is_that_of_the_mean_direction(result):
+    probability = np.zeros_like(result.probability)
+    probability[..., [0, 1]] = 0.5
+    data, _, _ = angle_layer(replace(result, probability=probability), Display(lightness="full"))
+    np.testing.assert_allclose(data[3, 3, :3], 255 * angle_rgb(22.5), atol=1)
+
+
+def test_arrows_over_the_continuous_angle_point_along_it(result):
+    angled = replace(result, estimated_angle_deg=np.full(result.scan_shape, 70.0, np.float32))
+    _, options, _ = arrow_layer(angled, Display(colors="angle", arrow_spacing_px=4))
+    assert set(options["features"]["angle"]) == {"70°"}
+
+
+def test_the_length_of_arrows_is_a_share_of_their_distance(result):
+    half, full = (arrow_layer(result, Display(arrow_spacing_px=4, arrow_length=length))[0] for length in (0.5, 1.0))
+    np.testing.assert_allclose(full[:, 1], 2 * half[:, 1], atol=1e-12)
+    assert np.linalg.norm(full[0, 1]) == pytest.approx(4)
+
+
+def test_outlines_run_along_the_walls_between_positions(result):
+    lines, options, kind = outline_layer(result)
+    assert kind == "vectors"
+    wall, around_the_corner = lines[lines[:, 0, 1] == 5.5], lines[lines[:, 0, 1] != 5.5]
+    assert wall.tolist() == [[[-0.5, 5.5], [8.0, 0.0]]]
+    assert np.abs(around_the_corner[:, 1]).sum() == 2
+    assert options["edge_width"] > 0
+
+
+def test_outlines_are_as_long_as_the_boundary():
+    classes = np.random.default_rng(0).integers(0, 3, (20, 30)).astype(np.uint8)
+    edges = (classes[1:] != classes[:-1]).sum() + (classes[:, 1:] != classes[:, :-1]).sum()
+    assert boundaries(classes)[:, 1].sum() == edges
+
+
+@pytest.mark.parametrize(
+    "change", [{"colors": "grey"}, {"lightness": "x"}, {"arrow_spacing_px": 0}, {"arrow_length": 9}]
+)
+def test_a_display_that_does_not_fit_is_refused(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Display(**change)
 
 
 def test_large_maps_have_at_most_24_arrows_a_side():

@@ -25,7 +25,7 @@ def test_a_scan_and_its_map_lie_on_top_of_each_other(viewer, layers, scan, resul
     layers.show_scan(scan, np.ones(scan.scan_shape))
     layers.show_map(result, scan.data)
     assert names(viewer)[:2] == ["film: bright field", "Polarization direction"]
-    assert names(viewer)[2:] == ["Polarization arrows", "Irregular positions", "Irregular regions"]
+    assert names(viewer)[2:] == ["Domain outlines", "Polarization arrows", "Irregular positions", "Irregular regions"]
     assert {tuple(layer.scale) for layer in viewer.layers} == {(0.0995, 0.0995)}
     assert viewer.canvas.overlays.scale_bar.visible
 

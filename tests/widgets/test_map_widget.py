@@ -144,6 +144,7 @@ def test_a_finished_run_shows_its_layers_and_enables_the_rest(mapped, viewer):
     assert [layer.name for layer in viewer.layers if layer.visible] == [
         "film: bright field",
         "Polarization direction",
+        "Domain outlines",
         "Polarization arrows",
         "Irregular positions",
         "Irregular regions",
@@ -151,7 +152,10 @@ def test_a_finished_run_shows_its_layers_and_enables_the_rest(mapped, viewer):
     assert viewer.layers.selection.active.name == "Polarization direction"
     assert viewer.title == "Polarization of film"
     assert mapped.sections[2].state is State.DONE
-    assert mapped.review.count.text() == "1 of 72 positions irregular (1.4 %)"
+    assert (
+        mapped.review.count.text()
+        == "1 of 72 positions irregular (1.4 %)\nscore from 200.0 σ; about 0 of them by chance"
+    )
     assert mapped.export.button.isEnabled()
     assert mapped.classifier.progress.isHidden()
 
@@ -360,19 +364,44 @@ def test_a_reference_marks_where_the_map_differs(mapped, viewer):
     assert mapped.result.misclassified is None
 
 
-def test_a_second_run_keeps_the_density_of_arrows(mapped, qtbot, viewer):
-    mapped.review.spacing.setValue(3)
+def zoom_to(viewer, position_px):
+    """Zoom until a scan position is so wide on the screen."""
+    viewer.scene.camera.zoom = position_px / viewer.layers["Polarization direction"].scale[-1]
+
+
+def test_arrows_keep_their_distance_on_the_screen_when_one_zooms(mapped, viewer, qtbot):
+    arrows = viewer.layers["Polarization arrows"]
+    zoom_to(viewer, 30)
+    qtbot.waitUntil(lambda: len(arrows.data) == 3 * 72)
+    zoom_to(viewer, 15)
+    qtbot.waitUntil(lambda: len(arrows.data) == 3 * (4 * 4))
+    assert mapped.display.distance_value.text() == "28 px, 1 in 2"
+
+
+def test_density_and_length_of_arrows_follow_their_sliders_and_stay_in_a_second_run(mapped, viewer, qtbot):
+    arrows = viewer.layers["Polarization arrows"]
+    zoom_to(viewer, 20)
+    mapped.display.distance.setValue(40)
+    assert len(arrows.data) == 3 * (4 * 4)
+    mapped.display.length.setValue(50)
+    assert np.linalg.norm(arrows.data[0, 1]) == pytest.approx(1.0)
     click(qtbot, mapped.classifier.run_button)
     qtbot.waitUntil(lambda: not mapped._mapping.busy)
-    assert len(viewer.layers["Polarization arrows"].data) == 3 * (2 * 3)
+    assert len(arrows.data) == 3 * (4 * 4)
+    assert np.linalg.norm(arrows.data[0, 1]) == pytest.approx(1.0)
 
 
-def test_the_density_of_arrows_follows_the_slider(mapped, viewer):
-    arrows = viewer.layers["Polarization arrows"]
-    assert len(arrows.data) == 3 * 72
-    mapped.review.spacing.setValue(3)
-    assert len(arrows.data) == 3 * (2 * 3)
-    assert mapped.review.spacing_value.text() == "1 in 3"
+def test_the_continuous_angle_takes_the_place_of_the_eight_colours(mapped, viewer):
+    mapped.display.colors.setCurrentIndex(1)
+    assert [viewer.layers[f"Polarization {name}"].visible for name in ("direction", "angle")] == [False, True]
+    before = viewer.layers["Polarization angle"].data.copy()
+    mapped.display.lightness.setCurrentIndex(2)
+    assert (viewer.layers["Polarization angle"].data >= before).all()
+    assert (viewer.layers["Polarization angle"].data != before).any()
+    assert len(mapped.display.rose.petals.share) == 36
+    mapped.display.colors.setCurrentIndex(0)
+    assert [viewer.layers[f"Polarization {name}"].visible for name in ("direction", "angle")] == [True, False]
+    np.testing.assert_allclose(mapped.display.rose.petals.share[[0, 3]], [4 / 9, 5 / 9])
 
 
 def test_export_writes_the_files_that_are_ticked(mapped, qtbot, tmp_path):

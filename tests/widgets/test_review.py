@@ -10,6 +10,8 @@ from napari_polarmap.core.directions import UNDEFINED, Direction
 from napari_polarmap.core.kinds import Kind
 from napari_polarmap.pipeline.layers import map_layers
 from napari_polarmap.pipeline.review import regions_of
+from napari_polarmap.widgets.display_panel import DisplayPanel
+from napari_polarmap.widgets.displaying import Displaying
 from napari_polarmap.widgets.error_widget import ErrorWidget
 from napari_polarmap.widgets.judging import Judging
 from napari_polarmap.widgets.map_layers import MapLayers
@@ -23,7 +25,8 @@ def judged(qtbot, viewer, make_map):
     result = make_map((40, 48))
     panel = ReviewPanel(viewer)
     qtbot.addWidget(panel)
-    judging = Judging(MapLayers(viewer), panel, panel)
+    layers, display = MapLayers(viewer), DisplayPanel(panel)
+    judging = Judging(layers, panel, Displaying(layers, display, panel), panel)
     judging.show(result, result)
     return judging, panel, result
 

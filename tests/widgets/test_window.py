@@ -70,6 +70,7 @@ def test_from_a_file_to_a_map_to_files_in_a_window_that_stays_alive(window, dock
     assert [layer.name for layer in window.layers if layer.visible] == [
         "two_domains: bright field",
         "Polarization direction",
+        "Domain outlines",
         "Polarization arrows",
         "Irregular positions",
         "Irregular regions",

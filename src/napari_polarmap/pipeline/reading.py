@@ -11,8 +11,9 @@ from napari_polarmap.io.result import PolarizationMap
 def reading(result: PolarizationMap, row: int, column: int) -> str:
     """Return direction, confidence, thickness, tilt and window of a scan position; what is not known is left out.
 
-    For example ``RU 45° · 93 % sure · 21 ± 2 nm · tilt 0.8 mrad · window 2 cells``. The confidence is that of the
-    window, which tells another direction than the domain at some walls; then both are named.
+    For example ``RU 45° · 93 % sure · angle 51 ± 4° · 21 ± 2 nm · tilt 0.8 mrad · window 2 cells``.
+    The confidence is that of the window, which tells another direction than the domain at some walls; then both
+    are named.
     """
     place = row, column
     domain, own = int(result.domain[place]), int(result.direction[place])
@@ -21,6 +22,13 @@ def reading(result: PolarizationMap, row: int, column: int) -> str:
     if own != UNDEFINED and np.isfinite(confidence):
         sure = f"{100 * confidence:.0f} % sure"
         parts.append(sure if own == domain else f"window {_named(own)}, {sure}")
+    if (
+        result.estimated_angle_deg is not None
+        and np.isfinite(result.estimated_angle_deg[place])
+        and domain != UNDEFINED
+    ):
+        angle = _with_error(float(result.estimated_angle_deg[place]) % 360, result.estimated_angle_error_deg, place)
+        parts.append(f"angle {angle}°")
     if result.thickness_nm is not None and np.isfinite(result.thickness_nm[place]):
         parts.append(_with_error(result.thickness_nm[place], result.thickness_error_nm, place) + " nm")
     if result.tilt_mrad is not None and np.isfinite(result.tilt_mrad[place]).all():

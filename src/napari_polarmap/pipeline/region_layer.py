@@ -12,14 +12,7 @@ from scipy import ndimage
 from napari_polarmap.core.kinds import Kind
 from napari_polarmap.core.regions import Region
 from napari_polarmap.io.result import PolarizationMap
-from napari_polarmap.pipeline.layers import (
-    MAP_KEY,
-    ROLE_KEY,
-    SOURCE_KEY,
-    LayerData,
-    result_calibration,
-    scan_geometry,
-)
+from napari_polarmap.pipeline.layer_base import LayerData, map_options
 from napari_polarmap.pipeline.review import regions_of
 
 REGION_ROLE: Final = "regions"
@@ -52,9 +45,7 @@ def region_layer(result: PolarizationMap) -> LayerData:
             captions.append("" if index else f"{region.number} {region.kind.value}")
     colors = [KIND_COLORS[region.kind] for region in owners]
     options: dict[str, Any] = {
-        "name": "Irregular regions",
-        "metadata": {ROLE_KEY: REGION_ROLE, MAP_KEY: result, SOURCE_KEY: result},
-        **scan_geometry(result_calibration(result)),
+        **map_options(result, "Irregular regions", REGION_ROLE),
         "shape_type": "path",
         "ndim": 2,
         "edge_width": max(0.3, min(result.scan_shape) / 130),

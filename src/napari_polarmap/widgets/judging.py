@@ -9,17 +9,18 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.regions import Region
+from napari_polarmap.io.display import Display
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import (
     MAP_KEY,
     SOURCE_KEY,
     LayerData,
-    arrow_layer,
     irregular_layer,
     misclassified_layer,
 )
 from napari_polarmap.pipeline.region_layer import region_layer
 from napari_polarmap.pipeline.review import regions_of, with_fdr, with_reference
+from napari_polarmap.widgets.displaying import Displaying
 from napari_polarmap.widgets.map_layers import MapLayers
 from napari_polarmap.widgets.reference import Reference
 from napari_polarmap.widgets.review_panel import ReviewPanel
@@ -36,23 +37,23 @@ class Judging(QObject):
 
     changed = Signal()
 
-    def __init__(self, layers: MapLayers, panel: ReviewPanel, parent: QObject | None = None) -> None:
+    def __init__(
+        self, layers: MapLayers, panel: ReviewPanel, displaying: Displaying, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self.result: PolarizationMap | None = None
         self._source: object = None
-        self._layers, self._panel = layers, panel
+        self._layers, self._panel, self._displaying = layers, panel, displaying
         panel.fdr_changed.connect(self._on_fdr)
         panel.reference_changed.connect(self._on_reference)
-        panel.spacing_changed.connect(self._on_spacing)
         panel.region_chosen.connect(self._on_region)
 
     def show(self, result: PolarizationMap, source: object) -> None:
         """Take a map that was computed and show its layers."""
-        if self.result is None or self.result.scan_shape != result.scan_shape:
-            self._panel.show_spacing(result.scan_shape)
-        self._layers.show_map(result, source, spacing_px=self._panel.spacing.value())
+        display = self._displaying.display_of(result, source)
+        self._layers.show_map(result, source, display)
         self._layers.select("direction", source)
-        self._take(result, source)
+        self._take(result, source, display)
 
     def clear(self) -> None:
         """Forget the map; its layers stay."""
@@ -63,8 +64,8 @@ class Judging(QObject):
         for layer in self._layers.all():
             result, source = layer.metadata.get(MAP_KEY), layer.metadata.get(SOURCE_KEY)
             if result is not None and belongs(result, source, scan):
-                self._panel.show_spacing(result.scan_shape)
-                self._take(result, source)
+                self._panel.show_fdr(result.provenance.get("parameters", {}).get("fdr", self._panel.fdr))
+                self._take(result, source, Display())
                 return
 
     def show_only(self, direction: int) -> None:
@@ -75,8 +76,9 @@ class Judging(QObject):
             layer.selected_label = direction + 1
             layer.show_selected_label = not alone
 
-    def _take(self, result: PolarizationMap | None, source: object) -> None:
+    def _take(self, result: PolarizationMap | None, source: object, display: Display | None = None) -> None:
         self.result, self._source = result, source
+        self._displaying.take(result, source, display)
         self._panel.show_map(result, None if result is None else regions_of(result)[0])
         self.changed.emit()
 
@@ -100,10 +102,6 @@ class Judging(QObject):
             self._change(result)
         else:
             self._change(result, misclassified_layer)
-
-    def _on_spacing(self, spacing_px: int) -> None:
-        if self.result is not None:
-            self._layers.update(self.result, self._source, arrow_layer(self.result, spacing_px=spacing_px))
 
     def _change(self, result: PolarizationMap, *make_layers: Callable[[PolarizationMap], LayerData]) -> None:
         self._layers.update(result, self._source, *(make_layer(result) for make_layer in make_layers))

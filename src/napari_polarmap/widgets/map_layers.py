@@ -13,6 +13,7 @@ from qtpy.QtCore import QCoreApplication, QEventLoop
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import COLORS
 from napari_polarmap.core.lattice import Lattice
+from napari_polarmap.io.display import Display
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import (
     MAP_KEY,
@@ -51,6 +52,11 @@ class MapLayers:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
+
+    @property
+    def camera(self) -> Any:
+        """The camera of the viewer."""
+        return self._viewer.scene.camera
 
     def all(self) -> list[Layer]:
         """Return every layer of the viewer, the lowest first."""
@@ -94,9 +100,9 @@ class MapLayers:
             if SCAN_KEY in layer.metadata:
                 layer.metadata = {**layer.metadata, SCAN_KEY: scan}
 
-    def show_map(self, result: PolarizationMap, source: object, *, spacing_px: int | None = None) -> None:
+    def show_map(self, result: PolarizationMap, source: object, display: Display | None = None) -> None:
         """Add the layers of a map, or exchange the data of those that are there."""
-        for data, options, kind in map_layers(result, arrow_spacing_px=spacing_px):
+        for data, options, kind in map_layers(result, display):
             options["metadata"][SOURCE_KEY] = source
             layer = self.layer(options["metadata"][ROLE_KEY], source)
             if layer is None:
@@ -114,6 +120,18 @@ class MapLayers:
             if layer is not None:
                 options["metadata"][SOURCE_KEY] = source
                 _exchange(layer, data, options, kind)
+
+    def color_by(self, colors: str, source: object) -> None:
+        """Show the directions in eight colours (``class``) or the continuous ``angle``."""
+        for role, name in (("direction", "class"), ("angle", "angle")):
+            layer = self.layer(role, source)
+            if layer is not None:
+                layer.visible = name == colors
+
+    def position_on_screen(self, source: object) -> float | None:
+        """Return the edge of a scan position [screen px] at the present zoom; None where the map has no layer."""
+        layer = self.layer("direction", source)
+        return None if layer is None else float(layer.scale[-1] * self._viewer.scene.camera.zoom)
 
     def remove(self, role: str, source: object) -> None:
         """Remove the layer of a role."""
@@ -148,7 +166,7 @@ class MapLayers:
         height, width = (max(end - start + 1.0, least) * (1 + margin) for start, end in ((top, bottom), (left, right)))
         scale = np.asarray(layer.scale[-2:])
         centre = np.asarray(layer.data_to_world(((top + bottom) / 2, (left + right) / 2)))[-2:]
-        camera = self._viewer.scene.camera
+        camera = self.camera
         camera.center = (camera.center[0], *centre)
         camera.zoom = float(np.min(np.array(self._viewer.canvas.size) / (np.array([height, width]) * scale)))
 

@@ -23,6 +23,8 @@ from napari_polarmap.plugin import is_result
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
 from napari_polarmap.widgets.disk_panel import DiskPanel
+from napari_polarmap.widgets.display_panel import DisplayPanel
+from napari_polarmap.widgets.displaying import Displaying
 from napari_polarmap.widgets.dock import Dock
 from napari_polarmap.widgets.explorer import Explorer
 from napari_polarmap.widgets.export_panel import ExportPanel, export
@@ -79,7 +81,9 @@ class MapWidget(Dock):
         self.classifier = ClassifierPanel()
         self.review = ReviewPanel(self.viewer)
         self.export = ExportPanel()
-        self.judging = Judging(self._layers, self.review, self)
+        self.display = DisplayPanel()
+        self.displaying = Displaying(self._layers, self.display, self)
+        self.judging = Judging(self._layers, self.review, self.displaying, self)
         self.explorer = Explorer(self.viewer)
         steps = [
             ("1  Dataset", self.dataset, "Choose a scan and check its calibration"),
@@ -90,6 +94,7 @@ class MapWidget(Dock):
         ]
         self.scroll = StepColumn()
         self.sections = [self.scroll.add(title, panel, tooltip) for title, panel, tooltip in steps]
+        self.display_section = self.scroll.add("Display", self.display, "How the map is shown")
         self.information = InformationPanel()
         self.information_section = self.scroll.add(
             "Information map", self.information, "Which probe positions in the unit cell tell the direction"
@@ -122,6 +127,7 @@ class MapWidget(Dock):
         self.classifier.restore_clicked.connect(self._restore)
         self.judging.changed.connect(self._on_judged)
         self.explorer.wheel.clicked.connect(self.judging.show_only)
+        self.display.changed.connect(lambda: self.explorer.wheel.set_display(self.display.display()))
         self.export.export_clicked.connect(self._export)
         self.viewer.layers.events.inserted.connect(self._adopt_result)
         if self.dataset.scan is not None:
@@ -134,6 +140,7 @@ class MapWidget(Dock):
         self.dataset.detach()
         self.review.reference.detach()
         self.explorer.detach()
+        self.displaying.detach()
         self.viewer.layers.events.inserted.disconnect(self._adopt_result)
 
     # 1 and 2: the scan and its disk

@@ -1,4 +1,4 @@
-"""Step 4: judge the map: irregular positions, a reference, and how dense the arrows are."""
+"""Step 4: judge the map: irregular positions and a reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QLabel, QSlider, QVBoxLayout, QWidget
 
 from napari_polarmap.core.regions import Region
 from napari_polarmap.io.result import PolarizationMap
-from napari_polarmap.pipeline.layers import default_spacing_px
 from napari_polarmap.pipeline.mapping import MapParams
 from napari_polarmap.widgets.reference import ReferenceBox
 from napari_polarmap.widgets.region_table import RegionTable
@@ -21,17 +20,16 @@ LOWEST, HIGHEST, STEPS = 1e-4, 0.5, 100
 
 
 class ReviewPanel(QWidget):
-    """Threshold of irregularity, table of the irregular regions, reference and spacing of the arrows.
+    """Threshold of irregularity, table of the irregular regions, and reference.
 
     Signals
     -------
-    fdr_changed(float), reference_changed(object), spacing_changed(int), region_chosen(object)
+    fdr_changed(float), reference_changed(object), region_chosen(object)
         The reference is a class, a map of classes or None.
     """
 
     fdr_changed = Signal(float)
     reference_changed = Signal(object)
-    spacing_changed = Signal(int)
     region_chosen = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
@@ -48,28 +46,20 @@ class ReviewPanel(QWidget):
         self.differ = QLabel()
         self.regions = RegionTable()
         self.reference = ReferenceBox(viewer)
-        self.spacing = QSlider(Qt.Orientation.Horizontal)
-        self.spacing.setRange(1, 16)
-        self.spacing.setToolTip("Scan positions from one arrow to the next")
-        self.spacing_value = QLabel()
-        self.spacing_value.setMinimumWidth(48)
         form = Form()
         form.add("FDR", self.fdr_slider, self.fdr_value)
         form.add_wide(self.count)
         form.add_wide(self.regions)
         form.add("Reference", self.reference)
         form.add_wide(self.differ)
-        form.add("Arrows", self.spacing, self.spacing_value)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         self.fdr_slider.valueChanged.connect(self._on_fdr)
         self.reference.changed.connect(self.reference_changed)
         self.regions.chosen.connect(self.region_chosen)
-        self.spacing.valueChanged.connect(self._on_spacing)
         self.set_fdr(MapParams().fdr)
         self.show_map(None)
-        self._on_spacing(self.spacing.value())
 
     @property
     def fdr(self) -> float:
@@ -84,6 +74,13 @@ class ReviewPanel(QWidget):
         self.fdr_slider.setValue(round(share * STEPS))
         self.fdr_value.setText(f"{self.fdr:g}")
 
+    def show_fdr(self, fdr: float) -> None:
+        """Move the slider to the rate of a map without telling anybody."""
+        self.fdr_slider.blockSignals(True)
+        self.set_fdr(fdr)
+        self.fdr_slider.blockSignals(False)
+        self.fdr_value.setText(f"{fdr:g}")
+
     def show_map(self, result: PolarizationMap | None, regions: list[Region] | None = None) -> None:
         """Say how many positions are marked, and which regions they form."""
         self.reference.show_map(result)
@@ -94,25 +91,17 @@ class ReviewPanel(QWidget):
             return
         n = result.irregular.size
         marked = int(result.irregular.sum())
-        self.count.setText(f"{marked} of {n} positions irregular ({100 * marked / n:.1f} %)")
+        text = f"{marked} of {n} positions irregular ({100 * marked / n:.1f} %)"
+        rate = result.provenance.get("parameters", {}).get("fdr", self.fdr)
+        if marked:
+            lowest = float(result.irregularity[result.irregular].min())
+            text += f"\nscore from {lowest:.1f} σ; about {rate * marked:.0f} of them by chance"
+        self.count.setText(text)
         self.differ.setVisible(result.misclassified is not None)
         if result.misclassified is not None:
             differ = int(result.misclassified.sum())
             self.differ.setText(f"{differ} of {n} positions differ ({100 * differ / n:.1f} %)")
 
-    def show_spacing(self, scan_shape: tuple[int, int]) -> None:
-        """Set the arrows to the spacing that suits a map of this shape."""
-        suitable = default_spacing_px(scan_shape)
-        self.spacing.blockSignals(True)
-        self.spacing.setRange(1, max(16, 2 * suitable))
-        self.spacing.setValue(suitable)
-        self.spacing.blockSignals(False)
-        self.spacing_value.setText(f"1 in {self.spacing.value()}")
-
     def _on_fdr(self) -> None:
         self.fdr_value.setText(f"{self.fdr:g}")
         self.fdr_changed.emit(self.fdr)
-
-    def _on_spacing(self, spacing: int) -> None:
-        self.spacing_value.setText(f"1 in {spacing}")
-        self.spacing_changed.emit(spacing)

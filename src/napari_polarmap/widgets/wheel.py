@@ -1,4 +1,4 @@
-"""The legend: a wheel of the eight directions in their colours."""
+"""The legend: a wheel of the eight directions in their colours, or of the continuous angle."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
+from qtpy.QtGui import (
+    QColor,
+    QConicalGradient,
+    QFont,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QPen,
+    QRadialGradient,
+)
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_polarmap.core.directions import Direction, nearest_direction
+from napari_polarmap.core.palette import angle_rgb
+from napari_polarmap.io.display import Display
 
 
 class DirectionWheel(QWidget):
@@ -29,6 +41,7 @@ class DirectionWheel(QWidget):
         self._active: int | None = None
         self._hovered: int | None = None
         self._shares: NDArray[np.float64] | None = None
+        self._display = Display()
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(132, 132)
@@ -52,6 +65,11 @@ class DirectionWheel(QWidget):
     def set_shares(self, shares: NDArray[np.float64] | None) -> None:
         """Tell which share of the map each direction covers, shape (8,), for the tooltips."""
         self._shares = shares
+
+    def set_display(self, display: Display) -> None:
+        """Show the colours of the eight directions, or those of the continuous angle."""
+        self._display = display
+        self.update()
 
     def sizeHint(self) -> QSize:
         """Preferred size."""
@@ -85,6 +103,9 @@ class DirectionWheel(QWidget):
         text_color = self.palette().color(QPalette.ColorRole.WindowText)
         background = self.palette().color(QPalette.ColorRole.Window)
         active = self.active
+        if self._display.colors == "angle":
+            self._paint_continuous(painter, text_color)
+            return
         for direction in sorted(Direction, key=lambda entry: entry == active):
             self._paint_wedge(painter, direction, direction == active, text_color, background)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -101,6 +122,9 @@ class DirectionWheel(QWidget):
         painter.setPen(QPen(text_color if active else background, 2.5 if active else 2))
         painter.setBrush(QColor(direction.color))
         painter.drawPie(circle, round(16 * (direction.angle_deg - 22.5)), 16 * 45)
+        self._paint_label(painter, direction, active, text_color)
+
+    def _paint_label(self, painter: QPainter, direction: Direction, active: bool, text_color: QColor) -> None:
         angle = math.radians(direction.angle_deg)
         middle = self._center + (self._radius + 17) * QPointF(math.cos(angle), -math.sin(angle))
         font = QFont(self.font())
@@ -108,6 +132,28 @@ class DirectionWheel(QWidget):
         painter.setFont(font)
         painter.setPen(text_color)
         painter.drawText(QRectF(middle.x() - 16, middle.y() - 9, 32, 18), Qt.AlignmentFlag.AlignCenter, direction.name)
+
+    def _paint_continuous(self, painter: QPainter, text_color: QColor) -> None:
+        """Draw hue around the wheel and, where lightness tells something, black in its middle."""
+        hue = QConicalGradient(self._center, 0)
+        for angle in range(0, 361, 5):
+            hue.setColorAt(angle / 360, QColor.fromRgbF(*(float(part) for part in angle_rgb(angle))))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(hue)
+        painter.drawEllipse(self._center, self._radius, self._radius)
+        if self._display.lightness != "full":
+            shade = QRadialGradient(self._center, self._radius)
+            for part in range(11):
+                shade.setColorAt(part / 10, QColor.fromRgbF(0, 0, 0, 1 - (part / 10) ** 1.2))
+            painter.setBrush(shade)
+            painter.drawEllipse(self._center, self._radius, self._radius)
+        active = self.active
+        for direction in Direction:
+            self._paint_label(painter, direction, direction == active, text_color)
+        if active is not None:
+            angle = math.radians(Direction(active).angle_deg)
+            painter.setPen(QPen(QColor("white"), 2.5))
+            painter.drawLine(self._center, self._center + self._radius * QPointF(math.cos(angle), -math.sin(angle)))
 
     def _paint_center(self, painter: QPainter, direction: Direction, text_color: QColor) -> None:
         font = QFont(self.font())
