@@ -92,7 +92,7 @@ def cells_within(reach: float) -> Cells:
     return np.asarray(index[(distance > 0) & (distance <= reach)], dtype=np.int64)
 
 
-def shifted(level: NDArray[np.float64], by: tuple[int, int]) -> NDArray[np.float64]:
+def shifted(level: NDArray[np.floating], by: tuple[int, int]) -> NDArray[np.floating]:
     """Return what lies `by` positions further on; NaN where that is outside."""
     out = np.full_like(level, np.nan)
     spans = [_span(n, int(step)) for n, step in zip(level.shape, by, strict=True)]

@@ -60,7 +60,8 @@ def refined(vectors: NDArray[np.float64], maps: Maps, defined: NDArray[np.bool_]
 
     edge = float(np.linalg.norm(vectors, axis=1).min())
     found, origin, best = vectors, vectors, np.inf
-    for begin in (*(scale * vectors for scale in _SCALES), *(shear @ vectors for shear in _SHEARS)):
+    turned = (np.stack([each, each[::-1] * [1, -1]]) for each in vectors)
+    for begin in (*(scale * vectors for scale in _SCALES), *(shear @ vectors for shear in _SHEARS), *turned):
         start = (begin - vectors).ravel()
         simplex = start + np.vstack([np.zeros(4), _FIRST_STEP * edge * np.eye(4)])
         options = {"initial_simplex": simplex, "xatol": 0.01, "fatol": 0.0, "maxfev": 400}

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from napari_polarmap.core.cell_frame import Cells, Maps, cell_frame, cells_within, sums
+from napari_polarmap.core.empirical_null import standardised
 from napari_polarmap.core.expectation import blurred, features, negligible, prepared, refined
 from napari_polarmap.core.lattice import Lattice
+from napari_polarmap.core.next_cells import departure_from_next_cells
 from napari_polarmap.core.two_sides import DIRECTIONS, difference_of_sides
 
 _FREE_PERIOD_PX: Final = 3.0
@@ -23,12 +25,11 @@ _PATCH_CELLS: Final = 0.3
 _LEAST_WEIGHT: Final = 0.1
 _BOUND: Final = 2.0
 _SUSPECT: Final = 3.0
-_SHARP_CELLS: Final = 0.6
+_SHARP_CELLS: Final = 1.0
 _SHARPNESS: Final = 2.0
-_PEAK_SHARE: Final = 0.6
-_MIN_WIDTH: Final = 0.02
-_AT_77_PERCENT: Final = 0.739
-"""This quantile of a normal distribution, in standard deviations."""
+_PEAK_SHARE: Final = 0.8
+_BEYOND: Final = 2.0
+"""Differing sides count by what exceeds this many standard deviations: few lines cross a scan to know chance from."""
 _PEAK_RATE: Final = 0.05
 _QUESTIONS: Final = 1 + DIRECTIONS
 
@@ -93,14 +94,16 @@ def irregularity(
     *Is it unlike its equals?* The expectation is the weighted mean over the equivalent positions around,
     never the position itself; positions that depart from it hardly count. It is taken over the whole
     neighbourhood (follows slow drift), over the next cells (follows strain) and over eight halves (one of which
-    lies wholly on this side of a wall); the smallest departure of a patch of a third of a cell counts, over what
-    is usual at that place of the cell.
+    lies wholly on this side of a wall), and cell by cell with the next ones, moved by up to an eighth of a cell
+    to follow strong strain (see `next_cells`). The smallest departure of a patch of a third of a cell counts,
+    over what is usual at that place of the cell.
 
     *Do its two sides differ?* See `two_sides.difference_of_sides`. This shows what has a perfect crystal on
     both sides: a fault, a wall, a step.
 
-    Both are in standard deviations of the regular part of the map. As these are estimated from no more than so
-    many cells, tails are those of Student's distribution with one degree of freedom less than there are cells.
+    Both are in standard deviations of the regular part of the map (see `empirical_null`). As these are estimated
+    from no more than so many cells, tails are those of Student's distribution with one degree of freedom less than
+    there are cells; of differing sides only what exceeds two standard deviations counts.
     The tails around a peak, which come from patches that reach into it, are taken back.
     """
     _check(probability, embedding, neighbourhood_cells, fdr)
@@ -118,13 +121,13 @@ def irregularity(
     if not known.any():
         return nowhere
     maps, weights = prepared(maps, known, neighbourhood_cells, per_cell)
-    unlike = _standardised(np.cbrt(_departure(maps, known, weights, neighbourhood_cells, per_cell)), known)
+    unlike = standardised(np.cbrt(_departure(maps, known, weights, neighbourhood_cells, per_cell)), known)
     suspect = _highest(np.where(known, unlike, 0), _PATCH_CELLS * per_cell)
     trusted = (weights / (1 + np.maximum(suspect / _SUSPECT, 0) ** 4)).astype(np.float32)
     differ = difference_of_sides(maps, known, trusted, per_cell)
     cells = defined.sum() / abs(np.linalg.det(vectors))
     radius = _SHARP_CELLS * per_cell
-    z = np.fmax(_sharpened(unlike, known, radius), differ)
+    z = np.fmax(unlike, differ - _BEYOND)
     z = _asked_often(_as_normal(z, max(cells - 1, 1.0)), _QUESTIONS)
     score = frame.to_scan(_sharpened(z, known, radius), known)
     score = np.where(defined, score, np.nan).astype(np.float32)
@@ -224,6 +227,7 @@ def _departure(
         share = blurred(seen, sigma)
         patch = blurred(squared, sigma) / np.maximum(share, 1e-3)
         np.fmin(smallest, np.where(share > 0.5 * around, patch, np.nan), out=smallest)
+    np.fmin(smallest, departure_from_next_cells(maps, known, weights, sigma, per_cell), out=smallest)
     smallest = np.where(known & np.isfinite(smallest), smallest, 0)
     mean = float(np.average(smallest, weights=weights))
     low, middle = np.quantile(smallest[known], [0.16, 0.5])
@@ -261,18 +265,3 @@ def _sharpened(z: NDArray[np.float64], known: NDArray[np.bool_], radius: float) 
     z = np.where(known, z, -np.inf)
     share = np.maximum(z, 0) / np.maximum(_highest(z, radius), 1e-6)
     return np.where(known, z * np.where(z > 0, np.minimum(share / _PEAK_SHARE, 1), 1) ** _SHARPNESS, 0)
-
-
-def _standardised(value: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return z of a nearly normal quantity; defects are left out step by step."""
-    regular = value[known]
-    for _ in range(10):
-        low, middle, high = (float(each) for each in np.quantile(regular, [0.16, 0.5, 0.77]))
-        width = max(
-            middle - low, min((high - middle) / _AT_77_PERCENT, 2 * (middle - low)), _MIN_WIDTH * abs(middle), 1e-6
-        )
-        kept = regular[regular < middle + 3.5 * width]
-        if kept.size == regular.size:
-            break
-        regular = kept
-    return np.asarray((value - middle) / width)
