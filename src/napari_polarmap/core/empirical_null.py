@@ -61,7 +61,8 @@ def standardised(value: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArra
     step = rough / _BINS
     edges = centre + step * (np.arange(2 * _RANGE * _BINS + 1) - _RANGE * _BINS)
     density = ndimage.gaussian_filter1d(np.histogram(usual, edges)[0].astype(np.float64), _SMOOTH_BINS)
-    peak = int(np.argmax(density))
+    near = slice((_RANGE - 1) * _BINS, (_RANGE + 1) * _BINS)
+    peak = near.start + int(np.argmax(density[near]))
     low = density < density[peak] / 2
     right = int(np.argmax(low[peak:])) if low[peak:].any() else low.size - peak
     left = int(np.argmax(low[peak::-1])) if low[: peak + 1].any() else peak
