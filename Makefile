@@ -1,7 +1,8 @@
 # make demo   map the packaged sample scan      make test   everything that is checked before a merge
 # make lint   style, types and import rule      make bench  speed against other programs
 # make bench-paper   the published comparison done again; bench-paper-quick: its short form
-# make docs   the documentation, strictly       make screenshots  photographs of the real window
+# make docs   the documentation, strictly       make docs-check   every command and code block in it
+# make screenshots  photographs of the real window
 # make clean  remove what these made            make distclean  and the environment
 #
 # All but clean first set up .venv with the versions of constraints.txt; a second run finds it ready.
@@ -9,7 +10,7 @@
 
 .DEFAULT_GOAL := demo
 .NOTPARALLEL:
-.PHONY: demo test lint format pytest bench bench-paper bench-paper-quick docs screenshots clean distclean system setup setup-docs
+.PHONY: demo test lint format pytest bench bench-paper bench-paper-quick docs docs-check screenshots clean distclean system setup setup-docs
 
 bin := .venv/bin
 export PYTHON ?= python3
@@ -45,6 +46,10 @@ bench-paper-quick: setup
 
 docs: setup-docs
 	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
+
+# ARGS=--no-slow leaves out two blocks that take a minute and a half; ARGS=docs/train.md checks one page
+docs-check: setup
+	$(bin)/python tools/check_docs.py $(ARGS)
 
 screenshots: system setup
 	xvfb-run -a -s "-screen 0 1600x1000x24" $(bin)/python tools/screenshots.py

@@ -93,6 +93,9 @@ def build_parser() -> argparse.ArgumentParser:
     demo = command("demo", commands.run_demo, "map the packaged sample scans")
     demo.add_argument("--out", type=Path, default=Path("polarmap-demo"), metavar="DIR", help="folder for results")
 
+    samples = command("samples", commands.run_samples, "tell where the packaged sample scans are, or copy them")
+    samples.add_argument("--to", type=Path, metavar="DIR", help="copy them into this folder")
+
     info = command("info", commands.run_info, "tell shape, type and calibration of a scan, or sum up a result")
     _add_scan_options(info)
     info.add_argument("--json", action="store_true", help="as JSON")

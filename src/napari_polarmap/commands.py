@@ -13,9 +13,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_polarmap.core.whole_file import whole_file
 from napari_polarmap.terminal import ProgressLine, UsageError, say
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -38,21 +41,41 @@ CALIBRATION: Final = {
 """Quantities that `run_map` takes as options, and what they are."""
 
 
+def _samples() -> list[Traversable]:
+    """Return the packaged scans."""
+    from importlib.resources import files
+
+    folder = files("napari_polarmap") / "sample_data"
+    samples = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".h5")), key=lambda each: each.name)
+    if not samples:
+        raise FileNotFoundError("the packaged samples are missing; install napari-polarmap again")
+    return samples[::-1]
+
+
+def run_samples(args: Namespace) -> None:
+    """Tell where the packaged scans are, or copy them."""
+    for sample in _samples():
+        if args.to is None:
+            say(str(sample))
+            continue
+        args.to.mkdir(parents=True, exist_ok=True)
+        target = args.to / sample.name
+        if target.exists():
+            raise FileExistsError(f"{target}: exists already; name another folder with --to")
+        with whole_file(target) as partial:
+            partial.write_bytes(sample.read_bytes())
+        say(f"wrote {target}")
+
+
 def run_demo(args: Namespace) -> None:
     """Map every packaged sample."""
-    from importlib.resources import as_file, files
+    from importlib.resources import as_file
 
     from napari_polarmap.io import open_scan
     from napari_polarmap.models.registry import default_model
 
     args.out.mkdir(parents=True, exist_ok=True)
-    samples = sorted(
-        (entry for entry in (files("napari_polarmap") / "sample_data").iterdir() if entry.name.endswith(".h5")),
-        key=lambda entry: entry.name,
-        reverse=True,
-    )
-    if not samples:
-        raise FileNotFoundError("the packaged samples are missing; install napari-polarmap again")
+    samples = _samples()
     model = default_model()
     for sample in samples:
         stem = Path(sample.name).stem

@@ -1,0 +1,227 @@
+"""Run every command and code block of the documentation, as a reader would: ``python tools/check_docs.py``.
+
+Each page has an empty folder, in which its blocks run from top to bottom. Commands ``polarmap`` and
+blocks of Python run in this process, to be quick; with ``--python ENV/bin/python`` all run as
+programs of that environment. Simulations and trainings are made smaller (`docs_given.smaller`).
+A command ``make`` is only read (``make -n``). What is not run says why in its page, and is counted.
+Times are of the processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import glob
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from docs_blocks import ROOT, Block, blocks, pages
+from docs_given import Here, make, smaller
+
+from napari_polarmap.cli import main as polarmap
+from napari_polarmap.pipeline import simulating
+
+QUICK = ("README.md", "docs/tutorial.md", "docs/extend.md")
+"""Pages that the default test run checks."""
+
+MADE_SMALL = ("polarmap simulate", "polarmap train")
+
+
+class BlockFailedError(Exception):
+    """A block did not run; the message says where and what it said."""
+
+
+class Reader:
+    """Someone who follows one page in an empty folder."""
+
+    def __init__(self, folder: Path, store: Path, python: Path | None, *, verbose: bool) -> None:
+        self.folder, self.store, self.python, self.verbose = folder, store, python, verbose
+        self.names: dict[str, object] = {"__name__": "__main__"}
+        self.told: list[str] = []  # the Python blocks so far, for another interpreter
+        self.left_running: list[subprocess.Popen[str]] = []
+        (folder / "docs" / "images").mkdir(parents=True)
+        bin_folder = (python or Path(sys.executable)).parent
+        self.environment = {
+            **os.environ,
+            "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+        }
+        if python is not None:
+            self.environment.pop("PYTHONPATH", None)
+
+    def follow(self, block: Block) -> str:
+        """Do what a block says; return how it is counted."""
+        for name in block.given:
+            make(name, self.folder, self.store)
+        if block.skip:
+            return "not run"
+        if block.title:
+            path = self.folder / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(smaller(block.text) if block.language == "toml" else block.text, encoding="utf-8")
+        match block.language:
+            case "toml":
+                tomllib.loads(block.text)
+                return "data"
+            case "json":
+                json.loads(block.text)
+                return "data"
+            case "yaml":
+                yaml.safe_load(block.text)
+                return "data"
+            case "text":
+                return "output"
+            case "python":
+                if block.title:
+                    compile(block.text, block.title, "exec")
+                    return "file"
+                self._python(block)
+                return "run"
+        how = set()
+        for command in block.commands:
+            begin = sum(os.times()[:4])
+            how.add(self._command(block, command))
+            if self.verbose:
+                print(f"    {sum(os.times()[:4]) - begin:6.1f} s  {command}", flush=True)
+        return "named" if how == {"named"} else "run smaller" if "run smaller" in how else "run"
+
+    def _python(self, block: Block) -> None:
+        if self.python is not None:
+            self.told.append(block.text)
+            self._program(block, [str(self.python), "-c", "".join(self.told)])
+            return
+        text = "\n" * block.line + block.text  # so that a traceback shows the line of the page
+        sys.path.insert(0, str(self.folder))
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(text, str(block.page), "exec"), self.names)  # noqa: S102 - our own pages
+        except Exception:  # noqa: BLE001 - whatever a page does wrong
+            raise BlockFailedError(f"{block.place}\n{traceback.format_exc(limit=-4)}") from None
+        finally:
+            sys.path.remove(str(self.folder))
+
+    def _command(self, block: Block, command: str) -> str:
+        if command.startswith("make "):
+            self._program(block, ["make", "-n", *shlex.split(command)[1:]], ROOT)
+            return "named"
+        if block.background:
+            program = subprocess.Popen(
+                shlex.split(command), cwd=self.folder, env=self.environment, text=True,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+            self.left_running.append(program)
+            time.sleep(2)
+        elif command.startswith("polarmap ") and self.python is None and not set(command) & set("|<>&;$"):
+            self._polarmap(block, command)
+        else:
+            self._program(block, ["sh", "-euc", command])
+        return "run smaller" if command.startswith(MADE_SMALL) else "run"
+
+    def _polarmap(self, block: Block, command: str) -> None:
+        words = [found for word in shlex.split(command)[1:] for found in (sorted(glob.glob(word)) or [word])]
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = polarmap(words)
+        if code:
+            raise BlockFailedError(f"{block.place}: {command}\nends with {code}: {err.getvalue()}")
+
+    def _program(self, block: Block, words: list[str], folder: Path | None = None) -> None:
+        run = subprocess.run(
+            words, cwd=folder or self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        if run.returncode:
+            told = (run.stdout + run.stderr)[-3000:]
+            raise BlockFailedError(f"{block.place}: {words[-1]}\nends with {run.returncode}: {told}")
+
+    def leave(self) -> None:
+        """End what still runs."""
+        for program in reversed(self.left_running):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGTERM)
+            program.wait(20)
+
+
+@contextlib.contextmanager
+def reader(store: Path, python: Path | None, *, verbose: bool) -> Iterator[Reader]:
+    """Give a reader an empty folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="polarmap-docs-") as name, contextlib.chdir(name):
+        someone = Reader(Path(name), store, python, verbose=verbose)
+        try:
+            yield someone
+        finally:
+            someone.leave()
+
+
+def check(
+    page: Path, store: Path, python: Path | None = None, *, slow: bool = True, verbose: bool = False
+) -> tuple[Counter[str], list[str]]:
+    """Follow a page; return how many blocks were checked how, and why some were not.
+
+    Raises
+    ------
+    BlockFailedError
+        At the first block that does not run.
+    """
+    counts: Counter[str] = Counter()
+    reasons = []
+    with reader(store, python, verbose=verbose) as someone:
+        for block in blocks(page):
+            how = "left out" if block.slow and not slow else someone.follow(block)
+            counts[how] += 1
+            if how == "not run":
+                reasons.append(f"{block.place}: {block.skip}")
+    return counts, reasons
+
+
+def main() -> int:
+    """Check the pages named, or all; return 1 if a block does not run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", type=Path, nargs="*", help="pages to follow (default: all)")
+    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}")
+    parser.add_argument("--python", type=Path, help="run everything as programs of this interpreter's environment")
+    parser.add_argument("--no-slow", dest="slow", action="store_false", help="leave out what is marked as slow")
+    parser.add_argument("--verbose", action="store_true", help="every command with its time")
+    options = parser.parse_args()
+    chosen = [ROOT / name for name in QUICK] if options.quick else [path.resolve() for path in options.pages]
+    python = options.python.absolute() if options.python else None  # not resolved: an environment is told by its link
+    simulating.ProcessPoolExecutor = Here  # type: ignore[misc, assignment]
+    total: Counter[str] = Counter()
+    reasons: list[str] = []
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="polarmap-docs-given-") as store:
+        for page in chosen or pages():
+            begin = sum(os.times()[:4])
+            try:
+                counts, why = check(page, Path(store), python, slow=options.slow, verbose=options.verbose)
+            except BlockFailedError as failure:
+                failures.append(str(failure))
+                counts, why = Counter(failed=1), []
+            total += counts
+            reasons += why
+            if counts:
+                told = ", ".join(f"{n} {how}" for how, n in sorted(counts.items()))
+                print(
+                    f"{page.relative_to(ROOT).as_posix():<32}{sum(os.times()[:4]) - begin:6.1f} s  {told}", flush=True
+                )
+    print("\nNot run, and why:", *reasons, sep="\n  ")
+    print(f"\n{total.total()} blocks: " + ", ".join(f"{n} {how}" for how, n in sorted(total.items())))
+    print(*failures, sep="\n\n", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    sys.exit(main())
