@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import glob
 import io
 import json
 import os
@@ -131,12 +130,17 @@ class Reader:
         return "run smaller" if command.startswith(MADE_SMALL) else "run"
 
     def _polarmap(self, block: Block, command: str) -> None:
-        words = [found for word in shlex.split(command)[1:] for found in (sorted(glob.glob(word)) or [word])]
+        words = [found for word in shlex.split(command)[1:] for found in (self._globbed(word) or [word])]
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = polarmap(words)
         if code:
             raise BlockFailedError(f"{block.place}: {command}\nends with {code}: {err.getvalue()}")
+
+    def _globbed(self, word: str) -> list[str]:
+        if Path(word).is_absolute() or not set(word) & set("*?["):
+            return []
+        return sorted(path.relative_to(self.folder).as_posix() for path in self.folder.glob(word))
 
     def _program(self, block: Block, words: list[str], folder: Path | None = None) -> None:
         run = subprocess.run(
