@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -25,3 +26,21 @@ def _one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+_COUNTS = pytest.StashKey[dict[str, Counter[str | None]]]()
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Callable[[str, str | None], None]:
+    """Count what was tried of a kind, and how it ended: None where it did not survive; told when all tests are over."""
+    counts = request.config.stash.setdefault(_COUNTS, {})
+    return lambda kind, ended: counts.setdefault(kind, Counter()).update([ended])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was tried and what survived."""
+    for kind, ended in config.stash.get(_COUNTS, {}).items():
+        told = ", ".join(f"{count} {how}" for how, count in sorted(ended.items(), key=str) if how)
+        tried = ended.total()
+        terminalreporter.write_line(f"{kind}: {tried} tried, {tried - ended[None]} survived ({told})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -17,7 +17,10 @@ from napari_polarmap.core.calibration import Calibration
 if TYPE_CHECKING:
     from napari_polarmap.core.axes import AxisOrder
 
-__all__ = ["Block", "Calibration", "LazyArray", "Scan4D"]
+__all__ = ["Block", "Calibration", "FileState", "LazyArray", "Scan4D"]
+
+_CLOSING_S = 5.0
+"""Longest wait for a read under way when a scan is closed."""
 
 Block = tuple[slice, slice]
 """Rows and columns of scan positions."""
@@ -31,6 +34,34 @@ class LazyArray(Protocol):
     @property
     def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
     def __getitem__(self, key: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What tells that a file, or folder, is still the one that was opened.
+
+    Attributes
+    ----------
+    number : int
+        Of the file on its disk.
+    size : int
+        Bytes.
+    modified_ns : int
+        Time of the last change.
+    """
+
+    number: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path | None) -> FileState | None:
+        """Return the state of a file; None where there is none."""
+        try:
+            status = None if path is None else path.stat()
+        except OSError:
+            return None
+        return None if status is None else cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -51,6 +82,10 @@ class Scan4D:
         Releases the file.
     axes : AxisOrder, optional
         How the stored axes were put in order, where they were not.
+    options : mapping
+        How the file was asked to be opened, as plain JSON values, for those who open it again.
+    opened : FileState, optional
+        Of `path` when it was opened.
 
     Raises
     ------
@@ -65,6 +100,9 @@ class Scan4D:
     dataset: str | None = None
     closer: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     axes: AxisOrder | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    opened: FileState | None = field(default=None, repr=False, compare=False)
+    _mapped: FileState | None = field(default=None, repr=False, compare=False)
     _reading: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +115,15 @@ class Scan4D:
             raise ValueError(f"{self.name} has shape {shape}; every axis must hold at least one element")
         if np.dtype(self.data.dtype).kind not in "buif":
             raise ValueError(f"{self.name} holds {self.data.dtype}; patterns must be real numbers")
+        if self.opened is None:
+            object.__setattr__(self, "opened", FileState.of(self.path))
+            object.__setattr__(self, "_mapped", FileState.of(_mapped_file(self.data)))
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file is there, but no longer as it was when it was opened."""
+        now = FileState.of(self.path)
+        return now is not None and self.opened is not None and now != self.opened
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -105,14 +152,36 @@ class Scan4D:
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def read(self, rows: slice, columns: slice, box: Block | None = None) -> NDArray[np.number]:
-        """Return a block of patterns, shape (rows, columns, det_y, det_x), or only detector rows and columns `box`."""
-        with self._reading:  # readers of files need not know threads
-            return np.asarray(self.data[rows, columns] if box is None else self.data[rows, columns, *box])
+        """Return a block of patterns, shape (rows, columns, det_y, det_x), or only detector rows and columns `box`.
+
+        Raises
+        ------
+        OSError, ValueError
+            If they cannot be read.
+        """
+        return self._read((rows, columns) if box is None else (rows, columns, *box))
 
     def pattern(self, row: int, column: int) -> NDArray[np.number]:
-        """Return one pattern, shape (det_y, det_x)."""
-        with self._reading:
-            return np.asarray(self.data[row, column])
+        """Return one pattern, shape (det_y, det_x); see `read`."""
+        return self._read((row, column))
+
+    def _read(self, key: tuple[Any, ...]) -> NDArray[np.number]:
+        with self._reading:  # readers of files need not know threads
+            self._check_mapped()
+            try:
+                return np.asarray(self.data[key])
+            except (OSError, ValueError, MemoryError):
+                raise
+            except Exception as error:
+                raise OSError(f"{self.path or self.name}: cannot be read ({type(error).__name__}: {error})") from error
+
+    def _check_mapped(self) -> None:
+        """Raise `OSError` if the file of a memory map has been cut short: reading beyond its end ends the process."""
+        before = self._mapped
+        file = _mapped_file(self.data) if before else None
+        now = FileState.of(file)
+        if before and now and now.number == before.number and now.size < before.size:
+            raise OSError(f"{file}: has become shorter since it was opened; it had {before.size} bytes")
 
     def blocks(self, max_bytes: int = 64 * 2**20) -> Iterator[Block]:
         """Yield blocks of whole rows, or parts of one row, that unpack to at most `max_bytes`."""
@@ -130,8 +199,12 @@ class Scan4D:
         return replace(self, calibration=replace(self.calibration, **given))
 
     def close(self) -> None:
-        """Release the file."""
-        self.closer()
+        """Release the file, unless a read of it hangs."""
+        if self._reading.acquire(timeout=_CLOSING_S):
+            try:
+                self.closer()
+            finally:
+                self._reading.release()
 
     def __enter__(self) -> Scan4D:
         return self
@@ -140,3 +213,9 @@ class Scan4D:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _mapped_file(data: LazyArray) -> Path | None:
+    """Return the file behind a memory map, also where its axes are put in order."""
+    name = getattr(data, "filename", None) or getattr(getattr(data, "data", None), "filename", None)
+    return None if name is None else Path(name)

@@ -22,7 +22,7 @@ def read_block(scan: Scan4D, rows: slice, columns: slice, box: Block | None = No
     bad_pixels = scan.calibration.bad_pixels
     try:
         return fill_bad_pixels(scan.read(rows, columns, box), bad_pixels, box), 0
-    except OSError:
+    except (OSError, ValueError):
         pass
     part = box or (slice(None), slice(None))
     n_unreadable = 0
@@ -32,7 +32,7 @@ def read_block(scan: Scan4D, rows: slice, columns: slice, box: Block | None = No
         for j, column in enumerate(column_numbers):
             try:
                 raw[i, j] = scan.pattern(row, column)[part]
-            except OSError:
+            except (OSError, ValueError):
                 n_unreadable += 1
     return fill_bad_pixels(raw, bad_pixels, box), n_unreadable
 

@@ -6,8 +6,6 @@ optional package breaks one entry alone.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Final
 from napari_polarmap.core.axes import AxisOrder, Reordered
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io.errors import DatasetNeededError, RawLayoutNeededError, ScanFileError, ScanShapeNeededError
+from napari_polarmap.io.limits import check_pieces
 from napari_polarmap.io.raw import RawLayout
 
 __all__ = [
@@ -74,20 +73,6 @@ READERS: Final[dict[str, Reader]] = {
 }
 
 _HDF5_MAGIC: Final = b"\x89HDF\r\n\x1a\n"
-_READ_ERRORS: Final = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
 
 
 def filename_patterns() -> list[str]:
@@ -147,6 +132,7 @@ def open_scan(
         stored = scan_shape[::-1] if scan_shape and axes and axes.columns_first else scan_shape
         layout = {"layout": raw} if raw else {}
         scan: Scan4D = function(path, scan_shape=stored, dataset=dataset, allow_external=allow_external, **layout)
+        check_pieces(path, scan.detector_shape, scan.dtype.itemsize, "patterns")
         return scan if axes is None or axes.usual else replace(scan, data=Reordered(scan.data, axes), axes=axes)
     except ScanFileError:
         raise
@@ -154,7 +140,7 @@ def open_scan(
         raise ScanFileError(f"{path}: not allowed to read it; check the permissions of the file") from None
     except ImportError as error:
         raise ScanFileError(f"{path}: reading {reader.title} needs a package that is missing ({error})") from error
-    except _READ_ERRORS as error:
+    except Exception as error:
         text = str(error).removeprefix(f"{path.stem} ").removeprefix(f"{path}: ")
         raise ScanFileError(f"{path}: cannot be read as {reader.title} ({text or type(error).__name__})") from error
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Final
+
+_LONGEST: Final = 900
 
 
 class ScanFileError(ValueError):
-    """A file that cannot be read as a 4D scan."""
+    """A file that cannot be read as a 4D scan; its message is one line, whatever the file holds."""
+
+    def __init__(self, message: str) -> None:
+        line = re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", " ", message)
+        shown = line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 3 :]}"
+        super().__init__(shown.encode(errors="replace").decode())
 
 
 class ScanShapeNeededError(ScanFileError):

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_polarmap.core.data import LazyArray
 from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.limits import check_pieces
 
 _BUILT_IN_FILTERS: Final = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, 32000}
 _MAX_LINKS: Final = 32
@@ -84,6 +85,8 @@ def open_dataset(file: h5py.File, place: str, path: Path, *, allow_external: boo
     if sources and not allow_external:
         raise outside_error(path, f"{place} -> {sources[0]}")
     _check_filters(node, path)
+    if node.chunks:
+        check_pieces(path, node.chunks, node.dtype.itemsize, "compressed chunks")
     return node
 
 
@@ -113,7 +116,9 @@ def nexus_signal(file: h5py.File) -> str | None:
 
 
 def _word(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    """Return a text of an attribute as a name; letters that no name can have are replaced."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return text.encode(errors="replace").decode()
 
 
 def _other_files(node: h5py.Dataset) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from napari_polarmap.io.calibration import positive
 from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.limits import check_inside
 
 _MRC_BYTES: Final = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}
 _EMPAD_PATTERN_BYTES: Final = 130 * 128 * 4
@@ -72,6 +73,7 @@ def check_empad(path: Path, *, allow_external: bool) -> tuple[Path, tuple[int, i
     if not name:
         raise ScanFileError(f"{path}: names no raw_file; the .xml that EMPAD writes fits")
     raw = path.parent / name
+    check_inside(path, raw, allow_external=allow_external)
     if Path(name).name != name and not allow_external:
         raise ScanFileError(f"{path}: names a file in another folder ({name}); give --allow-external if you trust it")
     if not raw.is_file():

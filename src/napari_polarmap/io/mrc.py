@@ -11,6 +11,7 @@ from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.io.calibration import common, length_A, positive
 from napari_polarmap.io.frames import arranged
 from napari_polarmap.io.headers import check_mrc
+from napari_polarmap.io.limits import check_inside
 from napari_polarmap.io.raw import RawLayout, map_frames
 
 _TYPES: Final = {0: "u1", 1: "<i2", 2: "<f4", 6: "<u2", 12: "<f2"}
@@ -34,7 +35,7 @@ def read(
     ScanShapeNeededError
         If nothing tells the scan shape.
     """
-    del dataset, allow_external
+    del dataset
     check_mrc(path)
     with path.open("rb") as stream:
         head = stream.read(96)
@@ -42,18 +43,20 @@ def read(
     (extended,) = struct.unpack("<I", head[92:96])
     layout = RawLayout(dtype=_TYPES[mode], detector_shape=(rows, columns), offset_bytes=1024 + extended)
     frames = map_frames(path, (n_patterns,), layout)
-    said = _info(path)
+    said = _info(path, allow_external=allow_external)
     if scan_shape is None:
         scan_shape = _scan_shape(said, n_patterns)
     return Scan4D(arranged(frames, scan_shape, path, "the stack"), _calibration(said), path.stem, path)
 
 
-def _info(path: Path) -> dict[str, str]:
+def _info(path: Path, *, allow_external: bool) -> dict[str, str]:
     """Return what the camera program says of the acquisition: ``20241021_00405_movie.mrc`` has its ``_info.txt``."""
     acquisition = re.match(r"\d{8}_\d+_", path.name)
     if acquisition is None:
         return {}
     files = sorted(path.parent.glob(f"{acquisition[0]}*info.txt"))
+    for file in files[:1]:
+        check_inside(path, file, allow_external=allow_external)
     text = files[0].read_text(encoding="utf-8", errors="replace") if files else ""
     pairs = (line.partition("=") for line in text.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}

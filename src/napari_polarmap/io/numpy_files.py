@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -18,6 +19,12 @@ from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.frames import arranged
 
 _IN_MEMORY_BYTES: Final = 256 * 2**20
+_DESCRIPTION_BYTES: Final = 2**20
+_HEADER_READERS: Final = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def read_npy(
@@ -91,10 +98,12 @@ def _header(stream: IO[bytes], path: Path, what: str) -> tuple[tuple[int, ...], 
     """Return shape, Fortran order, dtype and offset of the numbers."""
     try:
         version = np.lib.format.read_magic(stream)
-        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = reader(stream)
-    except (ValueError, EOFError, OSError) as error:
-        raise ScanFileError(f"{path}: {what} is not in the .npy format ({error})") from None
+        if version not in _HEADER_READERS:
+            raise ValueError(f"version {version[0]}.{version[1]} is not known")
+        shape, fortran, dtype = _HEADER_READERS[version](stream)
+    except Exception as error:  # noqa: BLE001 -- damaged headers end in whatever Python's own parser raises
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise ScanFileError(f"{path}: {what} is not in the .npy format ({reason[0]})") from None
     if dtype.kind not in "buif":
         raise ScanFileError(f"{path}: {what} holds {dtype}; patterns must be real numbers")
     if 0 in shape:
@@ -105,11 +114,13 @@ def _header(stream: IO[bytes], path: Path, what: str) -> tuple[tuple[int, ...], 
 def _calibration(archive: zipfile.ZipFile) -> Calibration:
     for name in ("meta.npy", "meta_data_json.npy"):
         try:
+            if archive.getinfo(name).file_size > _DESCRIPTION_BYTES:
+                continue
             with archive.open(name) as stream:
                 values = json.loads(str(np.lib.format.read_array(stream, allow_pickle=False)))
             names = ("voltage_kV", "convergence_mrad", "mrad_per_px", "scan_step_A", "thickness_nm")
             return Calibration(**{key: values[key] for key in names if key in values})
-        except (KeyError, ValueError, TypeError):
+        except Exception:  # noqa: BLE001, S112 -- a description that cannot be read says nothing
             continue
     return Calibration()
 
@@ -123,6 +134,7 @@ class ArchiveMember:
         self.path, self.name, self.offset, self.fortran = path, name, offset, fortran
         self.shape, self.ndim, self.dtype = shape, len(shape), dtype
         self._data: NDArray[Any] | None = None
+        self._damage = ""
 
     @classmethod
     def open(cls, path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> ArchiveMember | None:
@@ -137,8 +149,15 @@ class ArchiveMember:
         return cls(path, info.filename, offset, shape, fortran, dtype)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
+        if self._damage:
+            raise OSError(self._damage)
         if self._data is None:
-            self._data = self._unpack()
+            try:
+                self._data = self._unpack()
+            except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+                # the checksum is one for all numbers: none of them can be trusted
+                self._damage = f"{self.path}: {self.name} is damaged ({error})"
+                raise OSError(self._damage) from None
         return np.asarray(self._data[key])
 
     def _unpack(self) -> NDArray[Any]:

@@ -24,6 +24,7 @@ from napari_polarmap.io.calibration import from_axes, is_length, is_reciprocal, 
 from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.frames import arranged, check_scan_shape
 from napari_polarmap.io.headers import check_blockfile, check_empad
+from napari_polarmap.io.limits import check_inside
 from napari_polarmap.io.numpy_files import ArchiveMember
 from napari_polarmap.io.raw import EMPAD, RawLayout, map_frames, shape_in_name
 
@@ -36,20 +37,6 @@ _MODULES = {
     ".tvips": "tvips",
     ".prz": "pantarhei",
 }
-_READ_ERRORS = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    UnicodeError,
-    SyntaxError,
-)
 
 
 def read(
@@ -68,9 +55,14 @@ def read(
     ScanShapeNeededError
         If it holds a stack and `scan_shape` is not given.
     """
-    del dataset, allow_external
-    lazy = path.suffix.lower() != ".prz" or _stored_plainly(path)
-    signals = _signals(path, _MODULES[path.suffix.lower()], lazy=lazy)
+    del dataset
+    if path.suffix.lower() == ".tvips":
+        for part in path.parent.glob(f"{path.stem[:-3]}*.tvips"):  # the series goes on in these
+            check_inside(path, part, allow_external=allow_external)
+    options: dict[str, bool] = {"lazy": True}
+    if path.suffix.lower() == ".prz":  # versions of RosettaSciIO that would unpickle do not know the second option
+        options = {"lazy": _stored_plainly(path), "allow_restricted_pickle": False}
+    signals = _signals(path, _MODULES[path.suffix.lower()], **options)
     if path.suffix.lower() == ".blo":
         offset, side, rows, columns = check_blockfile(path)
         layout = RawLayout(dtype="u1", detector_shape=(side, side), offset_bytes=offset)
@@ -84,11 +76,7 @@ def _signals(path: Path, module: str, **options: Any) -> list[dict[str, Any]]:
     reader = import_module(f"rsciio.{module}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # among others: files that a reader leaves open
-        try:
-            return list(reader.file_reader(str(path), **options))
-        except _READ_ERRORS as error:
-            reason = str(error) or type(error).__name__
-    raise ScanFileError(f"{path}: cannot be read as a {path.suffix} file ({reason})")
+        return list(reader.file_reader(str(path), **options))
 
 
 def _scan(path: Path, signals: list[dict[str, Any]], scan_shape: tuple[int, int] | None) -> Scan4D:
@@ -207,7 +195,8 @@ def read_mib(
     ScanShapeNeededError
         If nothing tells the scan shape.
     """
-    del dataset, allow_external
+    del dataset
+    check_inside(path, path.with_suffix(".hdr"), allow_external=allow_external)
     frames, headers = _mib_frames(path)
     if scan_shape is None:
         scan_shape = _mib_scan_shape(path, headers)
@@ -222,20 +211,13 @@ def read_mib(
 def _mib_frames(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     from rsciio.quantumdetector import load_mib_data
 
-    try:
-        frames, headers = load_mib_data(str(path), lazy=True, return_headers=True)
-    except NotImplementedError:
+    with path.open("rb") as stream:
+        raw = b",R64," in stream.read(384)
+    if raw:
         raise ScanFileError(
             f"{path}: holds raw Merlin data (R64), which is not supported; save it as 1, 6, 12 or 24 bit"
-        ) from None
-    except _READ_ERRORS as error:
-        with path.open("rb") as stream:
-            raw = b",R64," in stream.read(384)
-        if raw:
-            raise ScanFileError(
-                f"{path}: holds raw Merlin data (R64), which is not supported; save it as 1, 6, 12 or 24 bit"
-            ) from None
-        raise ScanFileError(f"{path}: not a readable Merlin file ({error})") from None
+        )
+    frames, headers = load_mib_data(str(path), lazy=True, return_headers=True)
     return frames, headers
 
 

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from napari_polarmap.core.data import Calibration, LazyArray, Scan4D
 from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.frames import FrameStack, arranged, check_scan_shape, scan_shape_needed
+from napari_polarmap.io.limits import check_inside, check_pieces
 
 SUFFIXES: Final = (".tif", ".tiff")
+_PACKED_BYTES: Final = 2**16
 _COLUMN_WORDS: Final = ("x", "col", "column", "c")
 _ROW_WORDS: Final = ("y", "row", "line", "r")
 
@@ -40,10 +42,12 @@ def read_folder(
     ScanShapeNeededError
         If the number of files is no square number and no shape is given.
     """
-    del dataset, allow_external
+    del dataset
     files = [entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".")]
     if not files:
         raise ScanFileError(f"{path}: holds no TIFF files; a folder with one TIFF per scan position fits")
+    for file in files:
+        check_inside(path, file, allow_external=allow_external)
     files, found_shape = _in_order(path, files)
     frame = _read_frame(files[0])
     if frame.ndim != 2:
@@ -72,9 +76,24 @@ def read_folder(
 
 def _read_frame(file: Path) -> NDArray[Any]:
     try:
-        return np.asarray(tifffile.imread(file))
-    except (OSError, ValueError, KeyError, IndexError, tifffile.TiffFileError) as error:
-        raise ScanFileError(f"{file}: not a readable TIFF file ({error})") from None
+        with tifffile.TiffFile(file) as opened:
+            series = opened.series[0]
+            check_pieces(file, series.shape, series.dtype.itemsize, "images")
+            for page in series.pages:
+                _check_packed(file, page)
+            return np.asarray(series.asarray())
+    except ScanFileError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- what tifffile raises at a damaged file is not one kind of error
+        raise ScanFileError(f"{file}: not a readable TIFF file ({str(error) or type(error).__name__})") from None
+
+
+def _check_packed(file: Path, page: Any) -> None:
+    """Raise `ScanFileError` if a page is packed into more bytes than it unpacks to: it would unpack to far more."""
+    if page is not None and sum(page.databytecounts) > 2 * page.nbytes + _PACKED_BYTES:
+        raise ScanFileError(
+            f"{file}: {sum(page.databytecounts)} bytes are said to unpack to an image of {page.nbytes}; it is damaged"
+        )
 
 
 def _in_order(path: Path, files: list[Path]) -> tuple[list[Path], tuple[int, int] | None]:
@@ -169,6 +188,8 @@ def _paged(file: tifffile.TiffFile, path: Path, scan_shape: tuple[int, int] | No
         pages = [series[index] for index in range(start, stop)]
         if any(page is None for page in pages):
             raise ScanFileError(f"{path}: a page among patterns {start} to {stop - 1} is missing")
+        for page in pages:
+            _check_packed(path, page)
         return np.stack([page.asarray() for page in pages if page is not None])
 
     stack = FrameStack(read_frames, shape, (series.shape[-2], series.shape[-1]), series.dtype)

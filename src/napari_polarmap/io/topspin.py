@@ -134,4 +134,7 @@ def _pixels(node: h5py.Dataset) -> list[tuple[float, object]]:
 def _parsed(node: h5py.Dataset) -> ET.Element:
     text = node[()]
     text = text.decode("utf-8", errors="replace") if isinstance(text, bytes) else str(text)
-    return ET.fromstring(text.replace('encoding="utf-16"', "", 1))  # noqa: S314 -- expat limits the growth of entities
+    try:
+        return ET.fromstring(text.replace('encoding="utf-16"', "", 1))  # noqa: S314 -- expat limits the growth of entities
+    except ET.ParseError:
+        return ET.Element("unreadable")

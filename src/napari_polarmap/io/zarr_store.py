@@ -14,6 +14,7 @@ from napari_polarmap.io.choice import choose_place
 from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.frames import arranged
 from napari_polarmap.io.hdf5_calibration import hyperspy_calibration, own_calibration
+from napari_polarmap.io.limits import check_pieces
 
 
 def read(
@@ -46,6 +47,7 @@ def read(
         raise ScanFileError(f"{path}: not a readable Zarr store ({str(error) or type(error).__name__})") from None
     close = store.close if path.is_file() else (lambda: None)
     if isinstance(root, zarr.Array):
+        check_pieces(path, root.chunks, root.dtype.itemsize, "chunks")
         return Scan4D(
             arranged(root, scan_shape, path, "the array"), _calibration(root, None), path.stem, path, None, close
         )
@@ -54,6 +56,7 @@ def read(
     place = f"/{dataset.strip('/')}" if dataset else choose_place(found, path, shape_given=scan_shape is not None)
     if place not in arrays:
         raise ScanFileError(f"{path}: there is no array {place} in this store; it holds {', '.join(found) or 'none'}")
+    check_pieces(path, arrays[place].chunks, arrays[place].dtype.itemsize, "chunks")
     group = root[place.rpartition("/")[0].strip("/")] if place.count("/") > 1 else root
     data = arranged(arrays[place], scan_shape, path, f"array {place}")
     return Scan4D(data, _calibration(arrays[place], group), path.stem, path, place, close)
