@@ -66,14 +66,15 @@ def read(
     """
     file = open_file(path)
     try:
-        places = [dataset] if dataset else _choose(file, path, scan_shape is not None, allow_external)
+        found, outside = find_datasets(file, allow_external=allow_external)
+        places = [dataset] if dataset else _choose(file, path, scan_shape is not None, found, outside)
         nodes = [open_dataset(file, place, path, allow_external=allow_external) for place in places]
         if scan_shape is None and nodes[0].ndim == 3:
             scan_shape = dectris_scan_shape(path, sum(len(node) for node in nodes))
         data = _joined(nodes, scan_shape, path) if len(nodes) > 1 else memory_map(nodes[0], path)
         scan = Scan4D(
             arranged(data, scan_shape, path, f"dataset {places[0]}"),
-            read_calibration(nodes[0], file, path),
+            read_calibration(nodes[0], file, path, own_only=bool(outside)),
             path.stem,
             path,
             places[0],
@@ -95,9 +96,10 @@ def open_file(path: Path) -> h5py.File:
         raise ScanFileError(f"{path}: not a readable HDF5 file ({error})") from None
 
 
-def _choose(file: h5py.File, path: Path, shape_given: bool, allow_external: bool) -> list[str]:
+def _choose(
+    file: h5py.File, path: Path, shape_given: bool, found: dict[str, tuple[int, ...]], outside: list[str]
+) -> list[str]:
     """Return the place of the one 4D dataset, or of the stack, or of the pieces of one stack."""
-    found, outside = find_datasets(file, allow_external=allow_external)
     pieces = [place for place, shape in found.items() if DECTRIS_PIECE.fullmatch(place) and len(shape) == 3]
     if pieces and not any(len(shape) == 4 for shape in found.values()):
         return pieces
@@ -147,17 +149,24 @@ def read_truth(path: str | Path) -> tuple[NDArray[np.uint8] | None, NDArray[np.b
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     with open_file(path) as file:
-        label = file["label"][()] if "label" in file else None
-        defect = file["defect"][()].astype(bool) if "defect" in file else None
+        label, defect = (
+            open_dataset(file, name, path, allow_external=False)[()] if name in file else None
+            for name in ("label", "defect")
+        )
     if label is not None and (label.ndim != 2 or not np.isin(label, [*range(8), UNDEFINED]).all()):
         raise ScanFileError(f"{path}: /label must be a map of the classes 0 to 7, with 255 for undefined")
-    return None if label is None else label.astype(np.uint8), defect
+    return None if label is None else label.astype(np.uint8), None if defect is None else defect.astype(bool)
 
 
 def read_truth_maps(path: str | Path) -> dict[str, NDArray[np.float32]]:
     """Read what else is known of every position of a simulated scan: ``angle_deg``, ``thickness_nm``, ``tilt_mrad``."""
-    with open_file(Path(path)) as file:
-        return {name: np.asarray(values[()], np.float32) for name, values in file.get("truth", {}).items()}
+    path = Path(path)
+    with open_file(path) as file:
+        names = file["truth"] if isinstance(file.get("truth"), h5py.Group) else ()
+        return {
+            name: np.asarray(open_dataset(file, f"truth/{name}", path, allow_external=False)[()], np.float32)
+            for name in names
+        }
 
 
 def write_scan(

@@ -15,13 +15,17 @@ from napari_polarmap.io.calibration import angle_mrad, from_axes, length_A, posi
 _NUMBERS = ("voltage_kV", "convergence_mrad", "mrad_per_px", "scan_step_A", "thickness_nm")
 
 
-def read_calibration(node: h5py.Dataset, file: h5py.File, path: Path) -> Calibration:
-    """Return what the file tells about `node`; whatever cannot be read or makes no sense stays unknown."""
+def read_calibration(node: h5py.Dataset, file: h5py.File, path: Path, *, own_only: bool = False) -> Calibration:
+    """Return what the file tells about `node`; whatever cannot be read or makes no sense stays unknown.
+
+    `own_only` leaves it at the attributes of `node`: links in the file might lead out of it.
+    """
     found: dict[str, Any] = {}
-    for reader in (_own, _py4dstem, _py4dstem_older, _prismatic, _hyperspy, _emd_axes, _nexus, _dectris):
+    others = (_py4dstem, _py4dstem_older, _prismatic, _hyperspy, _emd_axes, _nexus, _dectris)
+    for reader in (_own, *(() if own_only else others)):
         try:
             values = reader(node, file, path)
-        except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError):
+        except Exception:  # noqa: BLE001, S112 -- other programs leave all kinds of things
             continue
         for name, value in values.items():
             if value is not None:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.whole_file import whole_file
+from napari_polarmap.io.hdf5_tree import open_dataset
+from napari_polarmap.io.limits import check_pieces
 
 FORMAT: Final = "napari-polarmap result"
 FORMAT_VERSION: Final = 1
@@ -202,10 +204,18 @@ class PolarizationMap:
                 if not file.attrs.get("complete", False):
                     raise ValueError(f"{path}: the run that writes this result has not finished")
                 names = [name for name in _DTYPES if name in file or name in _REQUIRED]
-                arrays = {name: np.asarray(file[name][()], dtype=_DTYPES[name]) for name in names}
-                provenance = json.loads(file["provenance"].asstr()[()])
-        except KeyError as error:
-            raise ValueError(f"{path}: a map is missing from the result file ({error})") from None
-        except OSError as error:
-            raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None
-        return cls(**arrays, provenance=provenance)
+                arrays = {name: _read(file, name, path) for name in names}
+                provenance = json.loads(open_dataset(file, "provenance", path, allow_external=False).asstr()[()])
+            return cls(**arrays, provenance=provenance)
+        except ValueError as error:
+            raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- what h5py raises at a damaged file is not one kind of error
+            raise ValueError(f"{path}: not a readable result file ({' '.join(str(error).split())})") from None
+
+
+def _read(file: h5py.File, name: str, path: Path) -> NDArray[Any]:
+    node = open_dataset(file, name, path, allow_external=False)
+    check_pieces(path, node.shape, np.dtype(_DTYPES[name]).itemsize, f"map {name!r}")
+    return np.asarray(node[()], dtype=_DTYPES[name])

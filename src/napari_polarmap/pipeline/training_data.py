@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
 from napari_polarmap.core.symmetry import SquareOperation
 from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.hdf5_tree import open_dataset
 
 NONE: Final = N_DIRECTIONS
 """Class of an unpolarised specimen while training."""
@@ -140,6 +141,12 @@ def _opened(path: Path) -> h5py.File:
     if "data" not in file or "label" not in file or any(f"specimen/{name}" not in file for name in _FACTS):
         file.close()
         raise ScanFileError(f'{path}: not a training set; make one with polarmap simulate and kind = "specimens"')
+    try:
+        for place in ("data", "label", *(f"specimen/{name}" for name in _FACTS)):
+            open_dataset(file, place, path, allow_external=False)
+    except ScanFileError:
+        file.close()
+        raise
     return file
 
 
