@@ -18,8 +18,9 @@ import napari_polarmap
 from napari_polarmap import plugin
 from napari_polarmap.core.directions import Direction
 from napari_polarmap.io import filename_patterns
+from napari_polarmap.io.display import Display
 from napari_polarmap.io.result import PolarizationMap
-from napari_polarmap.pipeline.layers import MAP_KEY, ROLE_KEY, SCAN_KEY
+from napari_polarmap.pipeline.layers import MAP_KEY, ROLE_KEY, SCAN_KEY, map_layers
 
 MANIFEST = Path(napari_polarmap.__file__).with_name("napari.yaml")
 
@@ -193,3 +194,75 @@ def test_samples_open_calibrated(name):
     assert scan.calibration.convergence_mrad is not None
     assert scan.calibration.scan_step_A is not None
     assert MAP_KEY not in options["metadata"]
+
+
+def looks(layers):
+    return [
+        (layer.name, layer.visible, layer.opacity, getattr(layer, "contrast_limits", None), str(layer.blending))
+        for layer in layers
+    ]
+
+
+def made(path):
+    return [Layer.create(*data) for data in plugin.read_layers(str(path))]
+
+
+def by_role(layers):
+    return {layer.metadata[ROLE_KEY]: layer for layer in layers}
+
+
+def test_layers_return_as_they_were(result, tmp_path):
+    layers = by_role(made(result.save(tmp_path / "r.h5")))
+    layers["confidence"].visible = True
+    layers["confidence"].contrast_limits = (0.2, 0.9)
+    layers["confidence"].colormap = "magma"
+    layers["arrows"].visible = False
+    layers["direction"].opacity = 0.4
+    layers["direction"].name = "mine"
+    layers["score"].blending = "additive"
+    order = [layers.pop("confidence"), *layers.values()]
+    plugin.write_result(str(tmp_path / "again.h5"), [layer.as_layer_data_tuple() for layer in order])
+    returned = made(tmp_path / "again.h5")
+    assert looks(returned) == looks(order)
+    assert returned[0].colormap.name == "magma"
+
+
+def test_arrows_and_colours_return_as_they_were(result, tmp_path):
+    display = Display(colors="angle", lightness="full", arrow_spacing_px=2, arrow_length=0.5)
+    layers = [Layer.create(*data) for data in map_layers(result, display)]
+    plugin.write_result(str(tmp_path / "r.h5"), [layer.as_layer_data_tuple() for layer in layers])
+    before, returned = by_role(layers), by_role(made(tmp_path / "r.h5"))
+    assert (returned["angle"].visible, returned["direction"].visible) == (True, False)
+    for role in ("arrows", "angle"):
+        np.testing.assert_allclose(returned[role].data, before[role].data)
+
+
+def test_layers_that_were_not_saved_return_hidden(result, tmp_path):
+    layers = [Layer.create(*data).as_layer_data_tuple() for data in map_layers(result)]
+    chosen = [layer for layer in layers if layer[1]["metadata"][ROLE_KEY] in ("direction", "arrows")]
+    plugin.write_result(str(tmp_path / "r.h5"), chosen)
+    returned = made(tmp_path / "r.h5")
+    assert len(returned) == len(layers)
+    assert [layer.name for layer in returned if layer.visible] == ["Polarization direction", "Polarization arrows"]
+
+
+@pytest.mark.parametrize(
+    "display",
+    [
+        {"layers": 3},
+        {"layers": [5, {"role": 4}, {"role": "arrows", "opacity": "x", "visible": 2, "colormap": "no such"}]},
+        {"layers": [{"role": "direction", "colormap": ["x"], "name": "", "blending": {}}]},
+        {"map": {"colors": "pink"}, "layers": [{"role": "score", "contrast_limits": [3, 1], "gamma": -1}]},
+    ],
+)
+def test_looks_that_do_not_fit_are_left_out(result, tmp_path, display):
+    path = replace(result, display=display).save(tmp_path / "r.h5")
+    assert len(made(path)) == len(map_layers(result))
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "py", "ipynb"])
+def test_the_menu_saves_figure_script_and_notebook(result, tmp_path, suffix):
+    layers = [Layer.create(*data).as_layer_data_tuple() for data in map_layers(result)]
+    (path,) = plugin.write_for_others(str(tmp_path / f"film.{suffix}"), layers)
+    assert path == str(tmp_path / f"film.{suffix}")
+    assert Path(path).stat().st_size > 500

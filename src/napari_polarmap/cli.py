@@ -153,7 +153,11 @@ def build_parser() -> argparse.ArgumentParser:
     export = command("export", commands.run_export, "write the maps of a result for other programs")
     export.add_argument("result", type=Path, metavar="RES.h5")
     export.add_argument("--to", type=Path, required=True, metavar="DIR")
-    export.add_argument("--formats", default="tiff,csv,png", metavar="LIST", help="of tiff,csv,png,svg,pdf,zarr")
+    export.add_argument(
+        "--formats", default="tiff,csv,png", metavar="LIST", help="of tiff,csv,png,svg,pdf,zarr,py,ipynb"
+    )
+    export.add_argument("--colors", choices=("class", "angle"), help="of the figure (default: as the result was saved)")
+    export.add_argument("--lightness", choices=("magnitude", "confidence", "full"), help="with --colors angle")
     export.add_argument("--stem", help="beginning of the file names (default: that of the result)")
     return parser
 

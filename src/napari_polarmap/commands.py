@@ -463,9 +463,15 @@ def run_evaluate(args: Namespace) -> None:
 
 def run_export(args: Namespace) -> None:
     """Export a result."""
+    from dataclasses import replace
+
+    from napari_polarmap.io.display import display_of
     from napari_polarmap.io.export import export_map
     from napari_polarmap.io.result import PolarizationMap
 
     formats = [name.strip().lower() for name in args.formats.split(",") if name.strip()]
-    paths = export_map(PolarizationMap.load(args.result), args.to, formats, stem=args.stem or args.result.stem)
+    result = PolarizationMap.load(args.result)
+    given = {name: value for name in ("colors", "lightness") if (value := getattr(args, name)) is not None}
+    display = replace(display_of(result), **given)
+    paths = export_map(result, args.to, formats, stem=args.stem or args.result.stem, display=display)
     say("\n".join(f"wrote {path}" for path in paths))

@@ -13,8 +13,10 @@ import numpy as np
 
 from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.io import DatasetNeededError, ScanShapeNeededError, open_scan
+from napari_polarmap.io.display import display_of
 from napari_polarmap.io.result import FORMAT, PolarizationMap
-from napari_polarmap.pipeline.layers import MAP_KEY, ROLE_KEY, LayerData, map_layers, scan_layer
+from napari_polarmap.pipeline.layer_state import with_appearance
+from napari_polarmap.pipeline.layers import MAP_KEY, ROLE_KEY, SOURCE_KEY, LayerData, map_layers, scan_layer
 from napari_polarmap.pipeline.preview import quick_look
 
 SAMPLES: Final = {
@@ -76,10 +78,37 @@ def is_result(path: str | Path) -> bool:
         return bool(file.attrs.get("format") == FORMAT)
 
 
-def write_result(path: str, layers: list[tuple[Any, dict[str, Any], str]]) -> list[str]:
-    """Write the result behind the given layers as one file.
+def write_result(path: str, layers: list[LayerData]) -> list[str]:
+    """Write the result behind the given layers as one file, with the looks of the layers.
 
     Directions that were painted over in the map are saved as painted.
+
+    Raises
+    ------
+    ValueError
+        If no layer, or layers of more than one result, belong to a polarization map.
+    """
+    return [str(result_of(path, layers).save(path))]
+
+
+def write_for_others(path: str, layers: list[LayerData]) -> list[str]:
+    """Write the result behind the given layers as a figure (``.pdf``), or the script or notebook that repeats it.
+
+    Raises
+    ------
+    ValueError
+        If no layer, or layers of more than one result, belong to a polarization map, or for another suffix.
+    """
+    from napari_polarmap.io.export import export_map
+
+    target = Path(path)
+    result = result_of(path, layers)
+    written = export_map(result, target.parent, [target.suffix.lstrip(".")], target.stem, display_of(result))
+    return [str(file) for file in written]
+
+
+def result_of(path: str, layers: list[LayerData]) -> PolarizationMap:
+    """Return the one result that layers belong to, as they show it: looks, and directions that were painted.
 
     Raises
     ------
@@ -91,13 +120,15 @@ def write_result(path: str, layers: list[tuple[Any, dict[str, Any], str]]) -> li
         what = "layers of several polarization maps" if found else "no layer of a polarization map"
         raise ValueError(f"{path}: {what} to save; select the layers of one map")
     (result,) = found.values()
+    source = _of_maps(layers)[0][1]["metadata"][SOURCE_KEY]
     for data, meta, _ in _of_maps(layers):
         if meta["metadata"].get(ROLE_KEY) == "direction":
             result = _with_painted(result, np.asarray(data))
-    return [str(result.save(path))]
+    together = [layer for layer in layers if (layer[1].get("metadata") or {}).get(SOURCE_KEY) is source]
+    return with_appearance(result, together)
 
 
-def _of_maps(layers: list[tuple[Any, dict[str, Any], str]]) -> list[tuple[Any, dict[str, Any], str]]:
+def _of_maps(layers: list[LayerData]) -> list[LayerData]:
     return [layer for layer in layers if MAP_KEY in (layer[1].get("metadata") or {})]
 
 

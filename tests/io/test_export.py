@@ -12,8 +12,10 @@ import tifffile
 import zarr
 from PIL import Image
 
-from napari_polarmap.core.directions import COLORS
-from napari_polarmap.io import export
+from napari_polarmap.core.directions import COLORS, LABELS
+from napari_polarmap.core.palette import angle_rgb
+from napari_polarmap.io import tables
+from napari_polarmap.io.display import Display
 from napari_polarmap.io.export import FORMATS, export_map
 from napari_polarmap.io.figure import arrow_field, map_figure, region_edges, scale_bar
 from napari_polarmap.io.result import PolarizationMap
@@ -61,22 +63,40 @@ def test_exporting_again_replaces_what_was_there(tmp_path):
 def test_tiffs_hold_the_maps_and_the_pixel_size(tmp_path):
     result = two_domains()
     export_map(result, tmp_path, ["tiff"], stem="m")
-    with tifffile.TiffFile(tmp_path / "m_domain.tif") as file:
+    with tifffile.TiffFile(tmp_path / "m_domain.ome.tif") as file:
         np.testing.assert_array_equal(file.asarray(), result.domain)
-        assert file.imagej_metadata["unit"] == "nm"
         across, over = file.pages[0].tags["XResolution"].value
-        assert over / across == pytest.approx(0.05)
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "m_irregular.tif"), 255 * result.irregular)
+        assert over / across * 1e7 == pytest.approx(0.05)  # per centimetre
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "m_irregular.ome.tif"), 255 * result.irregular)
     np.testing.assert_array_equal(
-        tifffile.imread(tmp_path / "m_probability.tif"), np.moveaxis(result.probability, -1, 0)
+        tifffile.imread(tmp_path / "m_probability.ome.tif"), np.moveaxis(result.probability, -1, 0)
     )
+
+
+@pytest.mark.parametrize("name", ["domain", "probability"])
+def test_ome_metadata_tell_the_physical_size_and_the_channels(tmp_path, name):
+    export_map(two_domains(), tmp_path, ["tiff"], stem="m")
+    with tifffile.TiffFile(tmp_path / f"m_{name}.ome.tif") as file:
+        assert file.is_ome
+        pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]
+    assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeXUnit"]) == (0.05, "nm")
+    assert (pixels["PhysicalSizeY"], pixels["PhysicalSizeYUnit"]) == (0.05, "nm")
+    assert (pixels["SizeY"], pixels["SizeX"]) == (12, 16)
+    if name == "probability":
+        assert [channel["Name"] for channel in pixels["Channel"]] == list(LABELS)
+
+
+def test_without_a_scan_step_no_size_is_claimed(tmp_path):
+    export_map(two_domains(step_A=None), tmp_path, ["tiff", "zarr"], stem="m")
+    with tifffile.TiffFile(tmp_path / "m_domain.ome.tif") as file:
+        assert "PhysicalSize" not in file.ome_metadata
+    axes = zarr.open_group(tmp_path / "m.zarr", mode="r")["domain"].attrs["ome"]["multiscales"][0]["axes"]
+    assert axes == [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
 
 
 def test_csv_has_one_line_per_position(tmp_path):
     result = two_domains()
-    (path,) = export_map(result, tmp_path, ["csv"])
-    with path.open(newline="") as stream:
-        lines = list(csv.DictReader(stream))
+    lines = table(export_map(result, tmp_path, ["csv"])[0])
     assert len(lines) == result.domain.size
     assert (lines[0]["domain"], lines[15]["domain"], lines[-16]["domain"]) == ("RM", "MU", "")
     assert (lines[17]["row"], lines[17]["column"], lines[17]["x_nm"]) == ("1", "1", "0.05")
@@ -85,18 +105,51 @@ def test_csv_has_one_line_per_position(tmp_path):
     assert sum(int(line["irregular"]) for line in lines) == 6
 
 
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_csv_has_one_line_per_domain(tmp_path):
+    result = two_domains()
+    angle = np.where(result.domain == 2, 95.0, np.where(np.indices(result.scan_shape)[1] % 2, 4.0, 356.0))
+    result = replace(result, estimated_angle_deg=angle.astype(np.float32))
+    right, left = table(export_map(result, tmp_path, ["csv"])[1])
+    assert (right["number"], right["direction"], right["positions"], right["whole"]) == ("1", "MU", "96", "0")
+    assert (left["direction"], left["positions"]) == ("RM", "87")
+    assert float(right["area_nm2"]) == pytest.approx(96 * 0.05**2)
+    assert float(right["boundary_nm"]) == pytest.approx(12 * 0.05)
+    assert float(right["estimated_angle_deg"]) == pytest.approx(95)
+    assert min(float(left["estimated_angle_deg"]), 360 - float(left["estimated_angle_deg"])) < 0.2
+    assert float(left["estimated_angle_spread_deg"]) == pytest.approx(4, rel=0.05)
+    assert float(left["irregular_share"]) == pytest.approx(6 / 87)
+    assert (right["first_column"], right["last_column"], right["thickness_nm"]) == ("8", "15", "")
+
+
 def test_zarr_holds_every_map_and_the_provenance(tmp_path):
     result = two_domains()
     (path,) = export_map(result, tmp_path, ["zarr"])
     group = zarr.open_group(path, mode="r")
     for name, array in result.arrays().items():
-        np.testing.assert_array_equal(group[name][...], array)
+        stored = (
+            np.moveaxis(array, -1, 0)
+            if array.ndim == 3
+            else array.astype(np.uint8) * 255
+            if array.dtype == bool
+            else array
+        )
+        np.testing.assert_array_equal(group[f"{name}/0"][...], stored)
+    image = group["domain"].attrs["ome"]["multiscales"][0]
+    assert image["axes"] == [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "yx"]
+    assert image["datasets"] == [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [0.05, 0.05]}]}]
+    assert group["domain"].attrs["ome"]["image-label"]["colors"][0] == {"label-value": 0, "rgba": [201, 24, 8, 255]}
+    assert group["OME"].attrs["ome"]["series"] == list(result.arrays())
     assert group.attrs["provenance"]["parameters"] == {"fdr": 0.05}
 
 
 @pytest.mark.parametrize("formats", [["jpeg"], ["tiff", "exe"], []])
 def test_unknown_formats_are_refused_before_anything_is_written(tmp_path, formats):
-    with pytest.raises(ValueError, match="formats to export are tiff, csv, png, svg, pdf, zarr"):
+    with pytest.raises(ValueError, match="formats to export are tiff, csv, png, svg, pdf, zarr, py, ipynb"):
         export_map(two_domains(), tmp_path / "out", formats)
     assert not (tmp_path / "out").exists()
 
@@ -114,17 +167,26 @@ def test_a_file_is_no_folder_to_export_to(tmp_path):
 
 
 def test_an_export_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    (path,) = export_map(two_domains(), tmp_path, ["csv"])
+    path, *_ = written = export_map(two_domains(), tmp_path, ["csv"])
     before = path.read_text()
 
     def broken(values: np.ndarray) -> list[str]:
         raise OSError("disk full")
 
-    monkeypatch.setattr(export, "_texts", broken)
+    monkeypatch.setattr(tables, "_texts", broken)
     with pytest.raises(OSError, match="disk full"):
         export_map(two_domains(4, 4), tmp_path, ["csv"])
     assert path.read_text() == before
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+
+
+def test_the_figure_of_the_continuous_angle_shows_its_colours_and_its_wheel(tmp_path):
+    result = replace(two_domains(64, 64), estimated_angle_deg=np.full((64, 64), 200, np.float32))
+    path = map_figure(result, tmp_path / "f.png", dpi=100, display=Display(colors="angle", lightness="full"))
+    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3).astype(float)
+    near = [np.abs(pixels - 255 * angle_rgb(angle)).max(axis=1) <= 6 for angle in (200, 20, 110, 290)]
+    assert near[0].mean() > 0.1
+    assert all(found.sum() > 10 for found in near)
 
 
 @pytest.mark.parametrize(

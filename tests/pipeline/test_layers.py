@@ -10,10 +10,11 @@ from napari.layers import Layer
 
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.core.directions import COLORS, UNDEFINED, Direction
+from napari_polarmap.core.domain_table import boundaries
 from napari_polarmap.core.palette import angle_rgb, luminance, rgb_of
 from napari_polarmap.io.display import Display
 from napari_polarmap.io.result import PolarizationMap
-from napari_polarmap.pipeline.display_layers import angle_layer, arrow_ink, arrow_layer, boundaries, outline_layer
+from napari_polarmap.pipeline.display_layers import angle_layer, arrow_ink, arrow_layer, outline_layer
 from napari_polarmap.pipeline.layers import (
     MAP_KEY,
     ROLE_KEY,

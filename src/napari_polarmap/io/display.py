@@ -47,6 +47,14 @@ class Display:
             raise ValueError(f"arrow_length is {self.arrow_length}; a share of the spacing from 0.1 to 2 fits")
 
 
+def display_of(result: PolarizationMap) -> Display:
+    """Return how a result was shown when it was saved; the defaults where that is not known."""
+    try:
+        return Display(**result.display["map"])
+    except (KeyError, TypeError, ValueError):
+        return Display()
+
+
 def axis_offset_deg(result: PolarizationMap) -> float:
     """Return by how much the eight directions of the crystal lie counter-clockwise of their nominal angles [°]."""
     crystal_angle_deg = float((result.provenance.get("calibration") or {}).get("crystal_angle_deg") or 0.0)

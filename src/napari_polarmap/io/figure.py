@@ -17,28 +17,36 @@ from matplotlib.path import Path as Outline
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from napari_polarmap.core.directions import (
-    ANGLES_DEG,
-    COLORS,
-    N_DIRECTIONS,
-    UNDEFINED,
-)
+from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
+from napari_polarmap.core.domain_table import boundaries
+from napari_polarmap.core.palette import luminance
+from napari_polarmap.io.display import Display, arrow_angle_deg, map_rgb
 from napari_polarmap.io.figure_file import write_figure
 from napari_polarmap.io.figure_legend import GREY, HATCH, INK, SIDE_IN, UNDEFINED_COLOR, draw_legend, legend_height_in
 from napari_polarmap.io.result import PolarizationMap
 
 _ARROWS_ACROSS: Final = 16
+_ARROW_SHARE: Final = 0.86
+"""Of the length asked for, because these arrows are thicker than those of the window."""
+_DARK_BELOW: Final = 0.35
 _MAP_IN: Final = 4.3
 _BAR_IN: Final = 0.32
 _LINE_IN: Final = 0.14
 _MARGIN_IN: Final = 0.12
 
 
-def map_figure(result: PolarizationMap, path: str | Path, *, title: str | None = None, dpi: int = 300) -> Path:
+def map_figure(
+    result: PolarizationMap,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    dpi: int = 300,
+    display: Display | None = None,
+) -> Path:
     """Draw the direction map of a result.
 
-    Colours and arrows show `domain`; positions where it is undefined are light grey,
-    irregular ones outlined and hatched. The scale bar is in nanometre or angstrom
+    Colours and arrows show `domain`, or the continuous angle; positions where it is undefined are light grey,
+    domains outlined, irregular positions outlined and hatched. The scale bar is in nanometre or angstrom
     where the scan step is known, in scan positions elsewhere.
 
     Parameters
@@ -50,6 +58,8 @@ def map_figure(result: PolarizationMap, path: str | Path, *, title: str | None =
         Line above the map; none by default.
     dpi : int
         Resolution of a ``.png``.
+    display : Display, optional
+        Eight colours at first.
 
     Raises
     ------
@@ -58,15 +68,16 @@ def map_figure(result: PolarizationMap, path: str | Path, *, title: str | None =
     OSError
         If the folder cannot be written; an existing file is left as it was.
     """
-    return write_figure(lambda: draw_map(result, title=title), path, dpi=dpi)
+    return write_figure(lambda: draw_map(result, title=title, display=display), path, dpi=dpi)
 
 
-def draw_map(result: PolarizationMap, *, title: str | None = None) -> Figure:
+def draw_map(result: PolarizationMap, *, title: str | None = None, display: Display | None = None) -> Figure:
     """Return the figure that `map_figure` writes."""
+    display = display or Display()
     rows, columns = result.scan_shape
     longest = max(rows, columns)
     width, height = (max(_MAP_IN * count / longest, 0.2) for count in (columns, rows))
-    caption, legend_in = _caption(result), legend_height_in(result)
+    caption, legend_in = _caption(result), legend_height_in(result, display)
     top = 0.34 if title else _MARGIN_IN
     below = top + height + _BAR_IN
     size = (
@@ -83,12 +94,15 @@ def draw_map(result: PolarizationMap, *, title: str | None = None) -> Figure:
         figure.text(_MARGIN_IN / size[0], 1 - down / size[1], line, ha="left", va="baseline", **style)
 
     axes = inches(_MARGIN_IN, top, width, height)
-    _draw_directions(axes, result.domain)
-    _draw_arrows(axes, np.where(result.irregular, UNDEFINED, result.domain).astype(np.uint8))
-    _draw_irregular(axes, result.irregular, points_per_px=72 * height / rows)
+    points_per_px = 72 * height / rows
+    rgb = map_rgb(result, display)
+    _draw_directions(axes, rgb)
+    _draw_outlines(axes, result.domain, points_per_px)
+    _draw_arrows(axes, result, rgb, display)
+    _draw_irregular(axes, result.irregular, points_per_px)
     step_A = (result.provenance.get("calibration") or {}).get("scan_step_A")
     _draw_scale_bar(inches(_MARGIN_IN, top + height, width, _BAR_IN), columns, step_A)
-    draw_legend(inches(size[0] - SIDE_IN - _MARGIN_IN, top, SIDE_IN, legend_in), result)
+    draw_legend(inches(size[0] - SIDE_IN - _MARGIN_IN, top, SIDE_IN, legend_in), result, display)
     if title:
         write(title, top - 0.1, fontsize=10, color=INK)
     for index, line in enumerate(caption):
@@ -96,17 +110,20 @@ def draw_map(result: PolarizationMap, *, title: str | None = None) -> Figure:
     return figure
 
 
-def _colors(direction: NDArray[np.uint8]) -> NDArray[np.float64]:
-    table = np.array([to_rgb(UNDEFINED_COLOR)] * 256)
-    table[:N_DIRECTIONS] = [to_rgb(color) for color in COLORS]
-    return table[direction]
-
-
-def _draw_directions(axes: Axes, direction: NDArray[np.uint8]) -> None:
-    axes.imshow(_colors(direction), interpolation="nearest", aspect="auto")
+def _draw_directions(axes: Axes, rgb: NDArray[np.float64]) -> None:
+    shown = np.where(np.isfinite(rgb), rgb, to_rgb(UNDEFINED_COLOR))
+    axes.imshow(shown, interpolation="nearest", aspect="auto")
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(linewidth=0.6, color=INK)
+
+
+def _draw_outlines(axes: Axes, domain: NDArray[np.uint8], points_per_px: float) -> None:
+    """Draw the edges between unlike positions."""
+    lines = boundaries(domain)[..., ::-1]
+    edges = list(np.stack([lines[:, 0], lines.sum(axis=1)], axis=1))
+    width = float(np.clip(0.1 * points_per_px, 0.4, 0.9))
+    axes.add_collection(LineCollection(edges, colors=INK, linewidths=width, capstyle="projecting", zorder=1.5))
 
 
 def arrow_field(direction: NDArray[np.uint8], across: int = _ARROWS_ACROSS) -> tuple[NDArray[Any], NDArray[Any], int]:
@@ -140,25 +157,29 @@ def arrow_field(direction: NDArray[np.uint8], across: int = _ARROWS_ACROSS) -> t
     return np.reshape(centers, (-1, 2)), np.array(classes, dtype=np.int64), step
 
 
-def _draw_arrows(axes: Axes, direction: NDArray[np.uint8]) -> None:
+def _draw_arrows(axes: Axes, result: PolarizationMap, rgb: NDArray[np.float64], display: Display) -> None:
     """Draw arrows light on dark colours, dark on light ones, each with a thin rim of the other."""
-    centers, classes, step = arrow_field(direction)
-    light = np.array(COLORS)[classes].tolist() if len(classes) else []
-    on_dark = np.array([_luminance(color) < 0.35 for color in light], dtype=bool)
+    shown = np.where(result.irregular, UNDEFINED, result.domain).astype(np.uint8)
+    across = _ARROWS_ACROSS
+    if display.arrow_spacing_px is not None:
+        across = max(1, max(result.scan_shape) // display.arrow_spacing_px)
+    centers, _, step = arrow_field(shown, across)
+    if not len(centers):
+        return
+    place = tuple(np.round(centers - 0.25).astype(np.int64).T)
+    angle_deg = arrow_angle_deg(result, display)[place]
+    on_dark = np.nan_to_num(luminance(rgb[place])) < _DARK_BELOW
     for chosen, ink, rim in ((on_dark, "white", INK), (~on_dark, INK, "white")):
+        chosen = chosen & np.isfinite(angle_deg)
         if not chosen.any():
             continue
-        length = np.full(chosen.sum(), 0.72 * step)
+        length = np.full(chosen.sum(), _ARROW_SHARE * display.arrow_length * step)
         arrows = axes.quiver(
-            centers[chosen, 1], centers[chosen, 0], length, 0 * length, angles=ANGLES_DEG[classes[chosen]],
-            scale_units="x", scale=1, units="x", pivot="mid", width=0.085 * step,
+            centers[chosen, 1], centers[chosen, 0], length, 0 * length, angles=angle_deg[chosen],
+            scale_units="x", scale=1, units="x", pivot="mid", width=0.118 * length[0],
             headwidth=4.2, headlength=4.2, headaxislength=3.7, minlength=0, color=ink, zorder=3,
         )  # fmt: skip
         arrows.set_path_effects([withStroke(linewidth=0.7, foreground=(*to_rgb(rim), 0.6))])
-
-
-def _luminance(color: str) -> float:
-    return float(np.dot(np.array(to_rgb(color)) ** 2.2, (0.2126, 0.7152, 0.0722)))
 
 
 def _draw_irregular(axes: Axes, irregular: NDArray[np.bool_], points_per_px: float) -> None:
@@ -229,10 +250,18 @@ def _caption(result: PolarizationMap) -> list[str]:
     rows, columns = result.scan_shape
     step = calibration.get("scan_step_A")
     second = [f"{rows} × {columns} positions" + (f", step {step:g} Å" if step else "")]
-    for name, text in (("voltage_kV", "{:g} kV"), ("convergence_mrad", "{:g} mrad"), ("thickness_nm", "{:g} nm thick")):
+    for name, text in (
+        ("voltage_kV", "{:g} kV"),
+        ("convergence_mrad", "{:g} mrad"),
+        ("thickness_nm", "{:g} nm thick"),
+        ("rotation_deg", "detector turned by {:.3g}°"),
+        ("crystal_angle_deg", "crystal at {:.3g}°"),
+    ):
         if calibration.get(name):
             second.append(text.format(calibration[name]))
     third = [f"pooling {parameters['pool']}" if parameters.get("pool") else ""]
+    third.append(f"disk centre {parameters['center']}" if parameters.get("center") else "")
+    third.append(f"crop {parameters['crop_px']} px" if parameters.get("crop_px") else "")
     third.append(f"irregular at a false-discovery rate of {parameters['fdr']:g}" if parameters.get("fdr") else "")
     lines = [" · ".join(filter(None, parts)) for parts in (first, second, third)]
     return [line for line in lines if line]

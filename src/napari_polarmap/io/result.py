@@ -106,6 +106,8 @@ class PolarizationMap:
         What the physical estimator leaves unexplained; about 1 where its model holds.
     provenance : dict
         What is needed to repeat the run; plain JSON values.
+    display : dict
+        How its layers looked when it was saved; plain JSON values, empty where nobody looked.
 
     Raises
     ------
@@ -137,6 +139,7 @@ class PolarizationMap:
     tilt_mrad: NDArray[np.float32] | None = None
     estimate_misfit: NDArray[np.float32] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    display: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, array in self.arrays().items():
@@ -155,7 +158,7 @@ class PolarizationMap:
         return {
             entry.name: value
             for entry in fields(self)
-            if entry.name != "provenance" and (value := getattr(self, entry.name)) is not None
+            if entry.name not in ("provenance", "display") and (value := getattr(self, entry.name)) is not None
         }
 
     def save(self, path: str | Path) -> Path:
@@ -176,6 +179,8 @@ class PolarizationMap:
                     name, data=array.astype(_DTYPES[name], copy=False), compression="gzip", shuffle=True
                 )
             file["provenance"] = json.dumps(self.provenance, indent=1, sort_keys=True)
+            if self.display:
+                file["display"] = json.dumps(self.display, indent=1)
         return path
 
     @classmethod
@@ -205,8 +210,9 @@ class PolarizationMap:
                     raise ValueError(f"{path}: the run that writes this result has not finished")
                 names = [name for name in _DTYPES if name in file or name in _REQUIRED]
                 arrays = {name: _read(file, name, path) for name in names}
-                provenance = json.loads(open_dataset(file, "provenance", path, allow_external=False).asstr()[()])
-            return cls(**arrays, provenance=provenance)
+                provenance = _read_json(file, "provenance", path)
+                display = _read_json(file, "display", path) if "display" in file else {}
+            return cls(**arrays, provenance=provenance, display=display if isinstance(display, dict) else {})
         except ValueError as error:
             raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
         except MemoryError:
@@ -219,3 +225,7 @@ def _read(file: h5py.File, name: str, path: Path) -> NDArray[Any]:
     node = open_dataset(file, name, path, allow_external=False)
     check_pieces(path, node.shape, np.dtype(_DTYPES[name]).itemsize, f"map {name!r}")
     return np.asarray(node[()], dtype=_DTYPES[name])
+
+
+def _read_json(file: h5py.File, name: str, path: Path) -> Any:
+    return json.loads(open_dataset(file, name, path, allow_external=False).asstr()[()])

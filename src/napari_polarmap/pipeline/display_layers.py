@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.directions import LABELS, UNDEFINED, nearest_direction
+from napari_polarmap.core.domain_table import boundaries
 from napari_polarmap.core.palette import luminance, rgb_of
 from napari_polarmap.io.display import Display, arrow_angle_deg, axis_offset_deg, map_rgb
 from napari_polarmap.io.result import PolarizationMap
-from napari_polarmap.pipeline.layer_base import DARK, LIGHT, LayerData, map_options
+from napari_polarmap.pipeline.layer_base import DARK, DISPLAY_KEY, LIGHT, LayerData, map_options
 
 ARROWS_ACROSS: Final = 24
 """Most arrows along the longer side of a map when no spacing is asked for."""
@@ -51,34 +52,6 @@ def outline_layer(result: PolarizationMap) -> LayerData:
     return lines, options, "vectors"
 
 
-def boundaries(classes: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the edges between unlike neighbours as lines, as long as each runs straight.
-
-    Returns
-    -------
-    lines : ndarray, shape (n, 2, 2)
-        Start and extent, ``(y, x)`` each, in scan positions.
-
-    Examples
-    --------
-    >>> boundaries(np.array([[0, 1], [0, 1]], np.uint8)).tolist()
-    [[[-0.5, 0.5], [2.0, 0.0]]]
-    """
-    upright = [(row, column, run, 0.0) for column, row, run in _runs((classes[:, 1:] != classes[:, :-1]).T)]
-    level = [(row, column, 0.0, run) for row, column, run in _runs(classes[1:] != classes[:-1])]
-    upright = [(row - 0.5, column + 0.5, run, none) for row, column, run, none in upright]
-    level = [(row + 0.5, column - 0.5, none, run) for row, column, none, run in level]
-    return np.array([*upright, *level], np.float64).reshape(-1, 2, 2)
-
-
-def _runs(mask: NDArray[np.bool_]) -> list[tuple[float, float, float]]:
-    """Return line, start and length of each run of true along the second axis."""
-    change = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    line, start = np.nonzero(change == 1)
-    end = np.nonzero(change == -1)[1]
-    return list(zip(line.astype(float), start.astype(float), (end - start).astype(float), strict=True))
-
-
 def arrow_layer(result: PolarizationMap, display: Display | None = None) -> LayerData:
     """Arrows along P on a coarse grid, dark on light colours and light on dark ones.
 
@@ -111,6 +84,7 @@ def arrow_layer(result: PolarizationMap, display: Display | None = None) -> Laye
         opacity=1.0,
         features={"direction": 3 * [LABELS[i] for i in named], "angle": 3 * [f"{a:.0f}°" for a in angle_deg % 360]},
     )
+    options["metadata"][DISPLAY_KEY] = display
     return np.concatenate(lines), options, "vectors"
 
 

@@ -18,6 +18,9 @@ SCAN_KEY: Final = "scan_4d"
 SOURCE_KEY: Final = "polarmap_source"
 """Whatever is one and the same object for all layers that belong together."""
 
+DISPLAY_KEY: Final = "polarmap_display"
+"""How the map is shown, with the arrows."""
+
 DARK: Final = "#101216"
 LIGHT: Final = "#ffffff"
 

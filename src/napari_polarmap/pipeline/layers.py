@@ -11,7 +11,7 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import ANGLES_DEG, COLORS, LABELS, N_DIRECTIONS, UNDEFINED
 from napari_polarmap.core.lattice import Lattice
 from napari_polarmap.core.lattice_lines import lattice_lines
-from napari_polarmap.io.display import Display, axis_offset_deg
+from napari_polarmap.io.display import Display, axis_offset_deg, display_of
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.display_layers import angle_layer, arrow_layer, default_spacing_px, outline_layer
 from napari_polarmap.pipeline.estimate_layers import estimate_parts
@@ -29,6 +29,7 @@ from napari_polarmap.pipeline.layer_base import (
     result_calibration,
     scan_geometry,
 )
+from napari_polarmap.pipeline.layer_state import apply_appearance
 from napari_polarmap.pipeline.region_layer import region_layer
 
 __all__ = [
@@ -89,7 +90,7 @@ def map_layers(result: PolarizationMap, display: Display | None = None) -> list[
         What napari's readers return; `options` name the part in ``metadata["polarmap_role"]``
         and hold the result in ``metadata["polarization_map"]``.
     """
-    display = display or Display()
+    as_saved, display = display is None, display or display_of(result)
     layers = []
     if result.virtual_image is not None:
         layers.append(virtual_image_layer(result))
@@ -99,7 +100,8 @@ def map_layers(result: PolarizationMap, display: Display | None = None) -> list[
     layers.append(outline_layer(result))
     if result.misclassified is not None:
         layers.append(misclassified_layer(result))
-    return [*layers, arrow_layer(result, display), irregular_layer(result), region_layer(result)]
+    layers += [arrow_layer(result, display), irregular_layer(result), region_layer(result)]
+    return apply_appearance(result, layers) if as_saved else layers
 
 
 def virtual_image_layer(result: PolarizationMap) -> LayerData:

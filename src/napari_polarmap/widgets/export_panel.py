@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_polarmap.core.data import Scan4D
+from napari_polarmap.io.display import display_of
 from napari_polarmap.io.export import export_map
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.plugin import sample_path
@@ -28,13 +29,16 @@ FORMATS = {
     "h5": (
         "Result",
         True,
-        "All maps with their provenance, as one HDF5 file; drag it into napari to see every layer again",
+        "All maps with their provenance, as one HDF5 file; drag it into napari to see every layer again as it is now",
     ),
-    "tiff": ("TIFF", True, "Each map as a TIFF image with the scan step as its resolution"),
-    "csv": ("CSV", True, "One line per scan position: row, column, direction, angle [°], confidence, irregularity"),
-    "png": ("PNG", True, "Figure for a paper: map, arrows, colour wheel, scale bar"),
+    "tiff": ("OME-TIFF", True, "Each map as an OME-TIFF image with the size of a scan position [nm]"),
+    "zarr": ("OME-Zarr", False, "All maps in one OME-Zarr store, with the size of a scan position [nm]"),
+    "csv": ("CSV", True, "Tables: one line per scan position, per domain, and per irregular region"),
+    "png": ("PNG", True, "Figure for a paper in the colours of the window: map, arrows, wheel, scale bar, parameters"),
     "svg": ("SVG", False, "The same figure as vectors"),
     "pdf": ("PDF", False, "The same figure as vectors"),
+    "py": ("Script", False, "A Python script that repeats the run and compares"),
+    "ipynb": ("Notebook", False, "The same as a Jupyter notebook"),
 }
 """Format: caption, chosen at first, tooltip."""
 
@@ -47,7 +51,7 @@ def export(result: PolarizationMap, folder: Path, formats: list[str], stem: str)
         raise ValueError(f"{stem!r}: file names begin with a plain name, without folders")
     folder.mkdir(parents=True, exist_ok=True)
     others = [name for name in formats if name != "h5"]
-    files = export_map(result, folder, others, stem=stem) if others else []
+    files = export_map(result, folder, others, stem=stem, display=display_of(result)) if others else []
     return [result.save(folder / f"{stem}.h5"), *files] if "h5" in formats else files
 
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.regions import Region
-from napari_polarmap.io.display import Display
+from napari_polarmap.io.display import Display, display_of
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import (
     MAP_KEY,
@@ -20,6 +20,7 @@ from napari_polarmap.pipeline.layers import (
 )
 from napari_polarmap.pipeline.region_layer import region_layer
 from napari_polarmap.pipeline.review import regions_of, with_fdr, with_reference
+from napari_polarmap.plugin import result_of
 from napari_polarmap.widgets.displaying import Displaying
 from napari_polarmap.widgets.map_layers import MapLayers
 from napari_polarmap.widgets.reference import Reference
@@ -65,8 +66,15 @@ class Judging(QObject):
             result, source = layer.metadata.get(MAP_KEY), layer.metadata.get(SOURCE_KEY)
             if result is not None and belongs(result, source, scan):
                 self._panel.show_fdr(result.provenance.get("parameters", {}).get("fdr", self._panel.fdr))
-                self._take(result, source, Display())
+                self._take(result, source, display_of(result))
                 return
+
+    def to_save(self) -> PolarizationMap | None:
+        """Return the map as its layers show it now: with their looks, and what was painted."""
+        layers = self._layers.of(self._source)
+        if self.result is None or not any(MAP_KEY in layer.metadata for layer in layers):
+            return self.result
+        return result_of("the map", [layer.as_layer_data_tuple() for layer in layers])
 
     def show_only(self, direction: int) -> None:
         """Show one direction of the map alone; all of them when it is shown alone already."""

@@ -377,7 +377,7 @@ class MapWidget(Dock):
         self.export.show_busy(True)
         self._exporting.start(
             export,
-            self.result,
+            self.judging.to_save(),
             Path(self.export.folder.text().strip()).expanduser(),
             self.export.chosen,
             self.export.stem.text().strip(),
