@@ -395,7 +395,7 @@ def test_evaluate_prints_a_record_per_file(run, refuse, scan_file, mapped, monke
 def test_export_writes_the_formats_asked_for(run, refuse, tmp_path):
     path = result_of().save(tmp_path / "r.h5")
     run("export", path, "--to", tmp_path / "out", "--formats", "csv, svg")
-    assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == ["r.csv", "r.svg"]
+    assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == ["r.csv", "r.svg", "r_domains.csv"]
     assert "formats to export are" in refuse("export", path, "--to", tmp_path / "out", "--formats", "gif")
 
 

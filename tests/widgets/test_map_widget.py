@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
@@ -20,6 +21,7 @@ from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.pipeline.layers import MAP_KEY, map_layers
 from napari_polarmap.plugin import read_layers, sample_path
 from napari_polarmap.widgets import classifier_panel, dataset_panel, map_widget
+from napari_polarmap.widgets.direction_labels import make_layer
 from napari_polarmap.widgets.export_panel import folder_of
 from napari_polarmap.widgets.map_widget import MapWidget
 from napari_polarmap.widgets.section import State
@@ -412,10 +414,30 @@ def test_export_writes_the_files_that_are_ticked(mapped, qtbot, tmp_path):
         box.setChecked(key in ("h5", "csv"))
     click(qtbot, mapped.export.button)
     qtbot.waitUntil(lambda: mapped.export.button.isEnabled())
-    assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".h5"]
+    assert sorted(path.name for path in folder.iterdir()) == ["film.csv", "film.h5", "film_domains.csv"]
     again = PolarizationMap.load(folder / "film.h5")
     np.testing.assert_array_equal(again.domain, mapped.result.domain)
-    assert mapped.export.written.text() == f"Wrote 1 csv, 1 h5 to {folder}"
+    assert mapped.export.written.text() == f"Wrote 2 csv, 1 h5 to {folder}"
+
+
+def test_an_exported_result_brings_its_layers_back_as_they_are_now(mapped, qtbot, tmp_path):
+    mapped.viewer.layers["Confidence"].visible = True
+    mapped.viewer.layers["Polarization direction"].opacity = 0.3
+    mapped.viewer.layers["Polarization direction"].data[0, :2] = Direction.MD + 1
+    mapped.display.colors.setCurrentIndex(1)
+    mapped.display.length.setValue(50)
+    before = [(layer.name, layer.visible, layer.opacity) for layer in mapped.viewer.layers]
+    saved = mapped.judging.to_save().save(tmp_path / "film.h5")
+    viewer = ViewerModel()
+    for data, options, kind in read_layers(str(saved)):
+        viewer.add_layer(make_layer(data, options, kind))
+    returned = [(layer.name, layer.visible, layer.opacity) for layer in viewer.layers]
+    assert returned == before[1:]  # the bright field is not in this map
+    dock = MapWidget(viewer)
+    qtbot.addWidget(dock)
+    assert (dock.result.domain[0, :2] == Direction.MD).all()
+    assert dock.display.display() == mapped.display.display()
+    dock.detach()
 
 
 def test_the_export_is_suggested_beside_the_scan_and_never_inside_the_package(loaded, scan_file):
