@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from napari_polarmap.core.scan_frame import wavelength_A
+
 _IN_ANGSTROM: Final = {
     "pm": 0.01,
     "a": 1.0,
@@ -19,18 +21,6 @@ _IN_ANGSTROM: Final = {
     "m": 1e10,
 }
 _IN_MRAD: Final = {"mrad": 1.0, "rad": 1e3, "angle": 1e3, "deg": math.radians(1) * 1e3, "°": math.radians(1) * 1e3}
-
-
-def wavelength_A(voltage_kV: float) -> float:
-    """Return the relativistic wavelength of electrons in angstrom.
-
-    Examples
-    --------
-    >>> round(wavelength_A(200), 5)
-    0.02508
-    """
-    volts = 1e3 * voltage_kV
-    return 12.2642596 / math.sqrt(volts * (1 + 0.978475598e-6 * volts))
 
 
 def _plain(unit: object) -> str:
