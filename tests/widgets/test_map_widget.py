@@ -320,7 +320,7 @@ def test_a_corrected_lattice_goes_into_the_run_and_makes_a_map_out_of_date(mappe
 def test_a_new_scan_step_rescales_every_layer(mapped, viewer):
     mapped.dataset.calibration.scan_step_A.setValue(5)
     assert {tuple(layer.scale) for layer in viewer.layers} == {(0.5, 0.5)}
-    assert mapped.explorer.place((1.0, 1.5)) == (2, 3)
+    assert mapped.explorer.follower.place((1.0, 1.5)) == (2, 3)
 
 
 def test_a_scan_that_is_dropped_into_the_window_is_chosen(dock, qtbot, viewer, scan_file):
@@ -548,11 +548,11 @@ def test_a_click_on_the_wheel_shows_one_direction_alone_and_another_click_all(ma
     assert not layer.show_selected_label
 
 
-def test_the_wheel_follows_the_cursor(mapped):
+def test_the_wheel_follows_the_cursor(mapped, qtbot):
     mapped.explorer.look(2, 7)
-    assert mapped.explorer.wheel.active == Direction.LU
+    qtbot.waitUntil(lambda: mapped.explorer.wheel.active == Direction.LU)
     mapped.explorer.look(2, 0)
-    assert mapped.explorer.wheel.active == Direction.RM
+    qtbot.waitUntil(lambda: mapped.explorer.wheel.active == Direction.RM)
 
 
 def test_a_scan_in_memory_works_too(dock, qtbot, viewer, calibration, patterns):

@@ -117,7 +117,7 @@ def test_closing_the_dock_during_a_run_does_no_harm(window, dock, qtbot):
     qtbot.wait(50)
     window.window.remove_dock_widget(dock)
     assert not dock._mapping.busy
-    assert dock.explorer._on_mouse not in window.mouse_move_callbacks
+    assert dock.explorer.follower._on_mouse not in window.mouse_move_callbacks
     qtbot.wait(200)
     assert [layer.name for layer in window.layers] == ["two_domains: bright field"]
 

@@ -23,7 +23,6 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io import open_scan
 from napari_polarmap.io.calibration_file import load_calibration, save_calibration
 from napari_polarmap.pipeline.inspection import Inspection, inspect_scan, inspection_steps
-from napari_polarmap.pipeline.layers import SCAN_KEY
 from napari_polarmap.pipeline.scan_calibration import (
     PARTS,
     History,
@@ -39,6 +38,7 @@ from napari_polarmap.widgets.dock import Dock
 from napari_polarmap.widgets.map_layers import MapLayers
 from napari_polarmap.widgets.pattern_view import Overlay, PatternView
 from napari_polarmap.widgets.progress_row import ProgressRow
+from napari_polarmap.widgets.scan_layers import ScanLayers
 from napari_polarmap.widgets.scan_notes import notes_of
 from napari_polarmap.widgets.section import State, fit_width, note
 from napari_polarmap.widgets.workers import Jobs, tell_error
@@ -67,18 +67,17 @@ class CalibrationWidget(Dock):
         self.inspection: Inspection | None = None
         self._layers = MapLayers(napari_viewer)
         self._inspecting, self._measuring = Jobs(self), Jobs(self)
-        self._scans: list[Scan4D] = []
-        self._watched: list[Any] = []
+        self._scans = ScanLayers(napari_viewer, self)
         self._build()
-        for event in (napari_viewer.layers.events.inserted, napari_viewer.layers.events.removed):
-            event.connect(self._on_layers)
+        self._scans.listed.connect(self._on_layers)
+        self._scans.recalibrated.connect(self._on_recalibrated)
         self._on_layers()
 
     def _build(self) -> None:
         self.choice = QComboBox()
         self.choice.setToolTip("Scan to calibrate: one of those loaded in this window")
         fit_width(self.choice)
-        self.choice.activated.connect(lambda index: self.choose(self._scans[index]))
+        self.choice.activated.connect(lambda index: self.choose(self._scans.scans[index]))
         self.said = note()
         self.progress = ProgressRow("the measurement")
         self.progress.cancelled.connect(self._cancel)
@@ -130,38 +129,29 @@ class CalibrationWidget(Dock):
         """Stop all work and let go of the viewer."""
         for jobs in (self._inspecting, self._measuring):
             jobs.stop()
-        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
-            event.disconnect(self._on_layers)
-        for layer in self._watched:
-            layer.events.metadata.disconnect(self._on_metadata)
-        self._watched = []
+        self._scans.detach()
 
     # which scan
 
-    def _on_layers(self, event: object = None) -> None:
+    def _on_layers(self) -> None:
         """List the scans of all layers; take the first where none is chosen."""
-        for layer in self._watched:
-            layer.events.metadata.disconnect(self._on_metadata)
-        self._watched = [layer for layer in self.viewer.layers if SCAN_KEY in layer.metadata]
-        for layer in self._watched:
-            layer.events.metadata.connect(self._on_metadata)
-        self._scans = [layer.metadata[SCAN_KEY] for layer in self._watched]
         self._list()
-        if not any(scan is self.scan for scan in self._scans):
-            self.choose(self._scans[0] if self._scans else None)
+        scans = self._scans.scans
+        if not any(scan is self.scan for scan in scans):
+            self.choose(scans[0] if scans else None)
 
-    def _on_metadata(self, event: object = None) -> None:
+    def _on_recalibrated(self) -> None:
         """Take over a calibration that was changed elsewhere in the window."""
-        self._scans = [layer.metadata[SCAN_KEY] for layer in self._watched if SCAN_KEY in layer.metadata]
         self._list()
-        current = next((scan for scan in self._scans if self.scan is not None and scan.data is self.scan.data), None)
+        current = self._scans.same(self.scan)
         if current is not None and current is not self.scan:
             self._take(current)
 
     def _list(self) -> None:
+        scans = self._scans.scans
         self.choice.clear()
-        self.choice.addItems([scan.name for scan in self._scans])
-        self.choice.setCurrentIndex(next((i for i, scan in enumerate(self._scans) if scan is self.scan), -1))
+        self.choice.addItems([scan.name for scan in scans])
+        self.choice.setCurrentIndex(next((i for i, scan in enumerate(scans) if scan is self.scan), -1))
 
     def choose(self, scan: Scan4D | None) -> None:
         """Calibrate a scan."""
@@ -279,15 +269,16 @@ class CalibrationWidget(Dock):
     def _go_back(self, calibration: Calibration) -> None:
         self._take(replace(self.scan, calibration=calibration))
         self._layers.update_scan(self.scan)
+        self._list()
 
     def _change(self, calibration: Calibration) -> None:
         self.history.note(self.scan.calibration, calibration)
         self._take(replace(self.scan, calibration=calibration))
         self._layers.update_scan(self.scan)
+        self._list()
 
     def _take(self, scan: Scan4D) -> None:
         """Show the scan with another calibration; its patterns are read again where other pixels are bad."""
-        self._scans = [scan if entry is self.scan else entry for entry in self._scans]
         self.scan = scan
         if self.inspection is not None:
             known = notes_of(scan).for_scan(scan)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -24,11 +22,11 @@ from qtpy.QtWidgets import (
 
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.io import DatasetNeededError, RawLayoutNeededError, ScanShapeNeededError, open_scan
-from napari_polarmap.pipeline.layers import SCAN_KEY
 from napari_polarmap.plugin import SAMPLES, sample_path
 from napari_polarmap.widgets.calibration_form import CalibrationForm
 from napari_polarmap.widgets.open_dialog import OpenDialog
 from napari_polarmap.widgets.progress_row import ProgressRow
+from napari_polarmap.widgets.scan_layers import ScanLayers
 from napari_polarmap.widgets.scan_notes import notes_of
 from napari_polarmap.widgets.section import Form, fit_width, note
 from napari_polarmap.widgets.workers import Jobs
@@ -53,27 +51,21 @@ class DatasetPanel(QWidget):
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer
         self._jobs = Jobs(self)
         self._scans: list[Scan4D] = []
-        self._watched: list[Layer] = []
+        self._loaded = ScanLayers(viewer, self)
         self._path: Path | None = None
         self.dialog: OpenDialog | None = None
         self.scan: Scan4D | None = None
         self._build()
-        viewer.layers.events.inserted.connect(self._on_layers)
-        viewer.layers.events.removed.connect(self._on_layers)
+        self._loaded.listed.connect(self._on_layers)
+        self._loaded.recalibrated.connect(self._on_recalibrated)
         self._on_layers()
 
     def detach(self) -> None:
         """Let go of the viewer."""
         self._jobs.stop()
-        for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
-            with contextlib.suppress(ValueError):
-                event.disconnect(self._on_layers)
-        for layer in self._watched:
-            layer.events.metadata.disconnect(self._on_metadata)
-        self._watched = []
+        self._loaded.detach()
 
     def _build(self) -> None:
         self.open_button = QPushButton("Open file…")
@@ -257,26 +249,19 @@ class DatasetPanel(QWidget):
         if chosen is not self.scan:
             self.choose(chosen)
 
-    def _on_layers(self, event: object = None) -> None:
+    def _on_layers(self) -> None:
         """List the scans of all layers; take the first where none is chosen yet."""
-        for layer in self._watched:
-            layer.events.metadata.disconnect(self._on_metadata)
-        self._watched = [layer for layer in self._viewer.layers if SCAN_KEY in layer.metadata]
-        for layer in self._watched:
-            layer.events.metadata.connect(self._on_metadata)
-        loaded = [layer.metadata[SCAN_KEY] for layer in self._watched]
         scans = [] if self.scan is None else [self.scan]
-        scans += [scan for scan in loaded if not any(scan is entry for entry in scans)]
+        scans += [scan for scan in self._loaded.scans if not any(scan is entry for entry in scans)]
         self._scans = scans
         self._list_scans()
         if self.scan is None and scans:
             self.choose(scans[0])
 
-    def _on_metadata(self, event: object = None) -> None:
+    def _on_recalibrated(self) -> None:
         """Take over a calibration that was changed elsewhere in the window."""
-        scans = [layer.metadata[SCAN_KEY] for layer in self._watched if SCAN_KEY in layer.metadata]
-        found = next((scan for scan in scans if self.scan is not None and scan.data is self.scan.data), self.scan)
-        if found is not self.scan:
+        found = self._loaded.same(self.scan)
+        if found is not None and found is not self.scan:
             self.replace_scan(found)
             self.calibration.set_calibration(found.calibration)
             self._show_undo()

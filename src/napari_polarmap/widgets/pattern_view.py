@@ -1,4 +1,4 @@
-"""The diffraction pattern at the cursor, with its disk, centre of mass and crop."""
+"""A diffraction pattern with its disk, centre of mass, crop and lattice."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 COM_COLOR = "#35e0ff"
 DISK_COLOR = "#ffffff"
 CROP_COLOR = "#7ee081"
+LATTICE_COLOR = "#ffb000"
+DIVERGING = "coolwarm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +33,30 @@ class Overlay:
         Square that is classified, its middle and edge.
     crop_angle_deg : float
         Counter-clockwise turn of the square on the screen.
+    lattice_px : ndarray, shape (n, 2), optional
+        Where the disks of the crystal lie, ``(y, x)``.
     """
 
     disk_px: tuple[tuple[float, float], float] | None = None
     com_px: tuple[float, float] | None = None
     crop_px: tuple[tuple[float, float], float] | None = None
     crop_angle_deg: float = 0.0
+    lattice_px: NDArray[np.floating] | None = None
 
 
-def to_levels(pattern: NDArray[np.number], *, logarithmic: bool) -> NDArray[np.uint8]:
+def top_of(pattern: NDArray[np.number]) -> float:
+    """Return the 99.9th percentile of the counts, the largest where that is none."""
+    top = float(np.percentile(pattern, 99.9))
+    return top if top > 0 else float(pattern.max())
+
+
+def to_levels(
+    pattern: NDArray[np.number], *, logarithmic: bool = False, gamma: float = 1.0, top: float | None = None
+) -> NDArray[np.uint8]:
     """Return a pattern as colour levels 0 to 255, the top at the 99.9th percentile of its counts.
 
-    Readings that are not finite or negative count as 0.
+    Readings that are not finite or negative count as 0. The logarithmic scale spans three decades; else
+    the share of the top is taken to the power of `gamma`.
 
     Examples
     --------
@@ -51,14 +65,28 @@ def to_levels(pattern: NDArray[np.number], *, logarithmic: bool) -> NDArray[np.u
     """
     counts = np.nan_to_num(np.asarray(pattern, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     counts = np.maximum(counts, 0)
-    top = float(np.percentile(counts, 99.9))
-    top = top if top > 0 else float(counts.max())
+    top = top_of(counts) if top is None else top
     if top <= 0:
         return np.zeros(counts.shape, np.uint8)
     share = np.minimum(counts / top, 1)
     if logarithmic:
         share = np.log1p(1000 * share) / np.log1p(1000)
+    elif gamma != 1:
+        share = share**gamma
     return np.rint(255 * share).astype(np.uint8)
+
+
+def to_difference_levels(difference: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return a difference as levels, 0 in the middle of the colours, the ends at its 99.9th percentile.
+
+    Examples
+    --------
+    >>> to_difference_levels(np.array([[-2.0, 0.0, 2.0]])).tolist()
+    [[0, 128, 255]]
+    """
+    values = np.nan_to_num(np.asarray(difference, dtype=np.float32))
+    top = top_of(np.abs(values))
+    return np.rint(127.5 + 127.5 * np.clip(values / (top or 1.0), -1, 1)).astype(np.uint8)
 
 
 @cache
@@ -75,7 +103,10 @@ class PatternView(QWidget):
         super().__init__(parent)
         self._pattern: NDArray[np.number] | None = None
         self._levels: NDArray[np.uint8] | None = None
-        self._logarithmic = False
+        self._scale = {"logarithmic": False, "gamma": 1.0}
+        self._top: float | None = None
+        self._difference = False
+        self.hidden: set[str] = set()
         self.overlay = Overlay()
         self.message = "Move the mouse over the scan"
         self.setMinimumSize(132, 132)
@@ -105,11 +136,43 @@ class PatternView(QWidget):
 
     def set_logarithmic(self, on: bool) -> None:
         """Show counts on a logarithmic scale, three decades."""
-        self._logarithmic = on
+        self.set_scale(logarithmic=on)
+
+    def set_scale(self, *, logarithmic: bool = False, gamma: float = 1.0) -> None:
+        """Choose how counts become brightness, see `to_levels`."""
+        self._scale = {"logarithmic": logarithmic, "gamma": gamma}
         self.set_pattern(self._pattern)
 
+    def set_top(self, top: float | None) -> None:
+        """Show these counts as the brightest; None: those of the pattern itself."""
+        self._top, self._difference = top, False
+        self.set_pattern(self._pattern)
+
+    def show_difference(self, difference: NDArray[np.floating]) -> None:
+        """Show where a pattern has more (red) and less (blue) than another."""
+        self._difference = True
+        self.set_pattern(difference)
+
+    def show_part(self, name: str, shown: bool) -> None:
+        """Draw or leave out one of the overlays: disk, com, crop, lattice."""
+        (self.hidden.discard if shown else self.hidden.add)(name)
+        self.update()
+
     def _to_levels(self, pattern: NDArray[np.number]) -> NDArray[np.uint8]:
-        return np.ascontiguousarray(to_levels(pattern, logarithmic=self._logarithmic))
+        if self._difference:
+            return np.ascontiguousarray(to_difference_levels(pattern))
+        return np.ascontiguousarray(to_levels(pattern, **self._scale, top=self._top))
+
+    def frame(self) -> tuple[float, float, float]:
+        """Return screen pixels per detector pixel, and the left and top end of the pattern."""
+        height, width = (1, 1) if self._levels is None else self._levels.shape
+        zoom = min(self.width() / width, self.height() / height)
+        return zoom, (self.width() - zoom * width) / 2, (self.height() - zoom * height) / 2
+
+    def to_detector(self, point: QPointF) -> tuple[float, float]:
+        """Return the detector pixel ``(y, x)`` at a point of the widget."""
+        zoom, left, top = self.frame()
+        return (point.y() - top) / zoom - 0.5, (point.x() - left) / zoom - 0.5
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw pattern and overlays."""
@@ -122,9 +185,8 @@ class PatternView(QWidget):
             return
         height, width = self._levels.shape
         image = QImage(self._levels.data, width, height, width, QImage.Format.Format_Indexed8)
-        image.setColorTable(color_table())
-        zoom = min(self.width() / width, self.height() / height)
-        left, top = (self.width() - zoom * width) / 2, (self.height() - zoom * height) / 2
+        image.setColorTable(color_table(DIVERGING if self._difference else "inferno"))
+        zoom, left, top = self.frame()
         painter.drawImage(QRectF(left, top, zoom * width, zoom * height), image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setClipRect(QRectF(left, top, zoom * width, zoom * height))
@@ -134,7 +196,7 @@ class PatternView(QWidget):
 
     def _paint_overlay(self, painter: QPainter, zoom: float) -> None:
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        if self.overlay.crop_px is not None:
+        if self.overlay.crop_px is not None and "crop" not in self.hidden:
             (y, x), edge = self.overlay.crop_px
             painter.save()
             painter.translate(QPointF(x, y) * zoom)
@@ -142,12 +204,17 @@ class PatternView(QWidget):
             painter.setPen(QPen(QColor(CROP_COLOR), 1.5))
             painter.drawRect(QRectF(-edge / 2 * zoom, -edge / 2 * zoom, edge * zoom, edge * zoom))
             painter.restore()
-        if self.overlay.disk_px is not None:
+        if self.overlay.disk_px is not None and "disk" not in self.hidden:
             (y, x), radius = self.overlay.disk_px
             painter.setPen(QPen(QColor(DISK_COLOR), 1.2, Qt.PenStyle.DashLine))
             painter.drawEllipse(QPointF(x, y) * zoom, radius * zoom, radius * zoom)
-        if self.overlay.com_px is not None and np.isfinite(self.overlay.com_px).all():
-            y, x = self.overlay.com_px
+        if self.overlay.lattice_px is not None and "lattice" not in self.hidden:
+            for color, thickness in (("#000000", 5.0), (LATTICE_COLOR, 3.0)):
+                painter.setPen(QPen(QColor(color), thickness, cap=Qt.PenCapStyle.RoundCap))
+                painter.drawPoints([QPointF(x, y) * zoom for y, x in self.overlay.lattice_px])
+        com_px = None if "com" in self.hidden else self.overlay.com_px
+        if com_px is not None and np.isfinite(com_px).all():
+            y, x = com_px
             for color, thickness in (("#000000", 3.5), (COM_COLOR, 1.8)):
                 painter.setPen(QPen(QColor(color), thickness))
                 painter.drawLine(QPointF(x * zoom - 7, y * zoom), QPointF(x * zoom + 7, y * zoom))

@@ -93,6 +93,37 @@ class Jobs(QObject):
             self._job = None
 
 
+class Latest(QObject):
+    """Does the newest of the jobs that are asked for while one is at work; those in between are left out."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._jobs = Jobs(self)
+        self._waiting: tuple[Any, ...] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether work goes on."""
+        return self._jobs.busy
+
+    def ask(self, function: Callable[..., Any], *args: Any, **handlers: Any) -> None:
+        """Do this now, or as soon as the work at hand is done."""
+        if self._jobs.busy:
+            self._waiting = (function, args, handlers)
+        else:
+            self._jobs.start(function, *args, **handlers, finished=self._on_finished)
+
+    def stop(self) -> None:
+        """Stop the work and hear no more of it."""
+        self._waiting = None
+        self._jobs.stop()
+
+    def _on_finished(self) -> None:
+        if self._waiting is not None:
+            (function, args, handlers), self._waiting = self._waiting, None
+            self.ask(function, *args, **handlers)
+
+
 def tell_error(error: Exception) -> None:
     """Show an expected error as one sentence; raise one that nobody foresaw, with its trace."""
     if isinstance(error, (ValueError, OSError)):
