@@ -95,6 +95,7 @@ def test_every_sample_of_the_manifest_is_in_the_menu_of_the_dock(manifest):
 def test_the_docks_are_named_as_in_the_documentation(manifest):
     assert [widget.display_name for widget in manifest.contributions.widgets] == [
         "Polarization mapping",
+        "Explorer",
         "Calibration",
         "Error analysis",
         "Train a classifier",

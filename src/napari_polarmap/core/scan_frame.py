@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_polarmap.core.calibration import Calibration
 from napari_polarmap.core.lattice import Lattice
@@ -45,6 +46,21 @@ def com_shift(
         NaN where there are no counts.
     """
     return np.asarray(mrad_per_px * (com_px - centers_px) @ detector_to_scan(calibration).T, dtype=np.float64)
+
+
+def smoothed(vectors: NDArray[np.floating], width: float) -> NDArray[np.float64]:
+    """Return the Gaussian mean of vectors, shape (scan_y, scan_x, 2), over about `width` positions; NaN do not count.
+
+    A width of one unit cell takes away what repeats with the cell to 3 in a thousand.
+    """
+    values = np.asarray(vectors, dtype=np.float64)
+    if width <= 0:
+        return values
+    sigma = (0.55 * width, 0.55 * width, 0)
+    known = np.isfinite(values)
+    weight = ndimage.gaussian_filter(known.astype(np.float64), sigma)
+    total = ndimage.gaussian_filter(np.where(known, values, 0), sigma)
+    return np.asarray(np.where(weight > 1e-6, total / np.maximum(weight, 1e-6), np.nan), dtype=np.float64)
 
 
 def wavelength_A(voltage_kV: float) -> float:

@@ -55,13 +55,11 @@ def outline_layer(result: PolarizationMap) -> LayerData:
 def arrow_layer(result: PolarizationMap, display: Display | None = None) -> LayerData:
     """Arrows along P on a coarse grid, dark on light colours and light on dark ones.
 
-    Each arrow is three lines, because napari's own arrows have heads too small to read:
-    all shafts come first, then the left sides of the heads, then the right ones.
+    Each arrow is three lines, because napari's own arrows have heads too small to read.
     """
     display = display or Display()
     spacing = display.arrow_spacing_px or default_spacing_px(result.scan_shape)
-    rows, columns = (_centred_grid(n, spacing) for n in result.scan_shape)
-    position = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    position = arrow_grid(result.scan_shape, spacing)
     place = tuple(position.astype(np.int64).T)
     told = result.domain[place] != UNDEFINED
     angle_deg = arrow_angle_deg(result, display)[place]
@@ -69,10 +67,6 @@ def arrow_layer(result: PolarizationMap, display: Display | None = None) -> Laye
     position, angle_deg = position[told], angle_deg[told]
     ink = arrow_ink(map_rgb(result, display)[place][told])
     length = display.arrow_length * spacing
-    shaft = length * _unit_yx(angle_deg)
-    head = [0.42 * length * _unit_yx(angle_deg + turn) for turn in (HEAD_DEG, -HEAD_DEG)]
-    tail, tip = position - shaft / 2, position + shaft / 2
-    lines = [np.stack([start, shift], axis=1) for start, shift in ((tail, shaft), (tip, head[0]), (tip, head[1]))]
     named = nearest_direction(angle_deg - axis_offset_deg(result))
     options = map_options(
         result,
@@ -85,7 +79,22 @@ def arrow_layer(result: PolarizationMap, display: Display | None = None) -> Laye
         features={"direction": 3 * [LABELS[i] for i in named], "angle": 3 * [f"{a:.0f}°" for a in angle_deg % 360]},
     )
     options["metadata"][DISPLAY_KEY] = display
-    return np.concatenate(lines), options, "vectors"
+    return arrow_lines(position, angle_deg, length), options, "vectors"
+
+
+def arrow_lines(
+    position: NDArray[np.float64], angle_deg: NDArray[np.float64], length: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return arrows around positions, shape (n, 2), as start and extent of three lines each, shape (3 n, 2, 2).
+
+    All shafts come first, then the left sides of the heads, then the right ones.
+    """
+    lengths: NDArray[np.float64] = np.broadcast_to(length, len(position))[:, None]
+    shaft = lengths * _unit_yx(angle_deg)
+    head = [0.42 * lengths * _unit_yx(angle_deg + turn) for turn in (HEAD_DEG, -HEAD_DEG)]
+    tail, tip = position - shaft / 2, position + shaft / 2
+    lines = [np.stack([start, shift], axis=1) for start, shift in ((tail, shaft), (tip, head[0]), (tip, head[1]))]
+    return np.concatenate(lines)
 
 
 def arrow_ink(rgb: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -125,6 +134,12 @@ def _unit_yx(angle_deg: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return unit vectors ``(y, x)`` of angles counter-clockwise on the screen, shape (n, 2)."""
     angle = np.deg2rad(angle_deg)
     return np.stack([-np.sin(angle), np.cos(angle)], axis=-1)
+
+
+def arrow_grid(scan_shape: tuple[int, int], spacing: int) -> NDArray[np.float64]:
+    """Return the positions of arrows `spacing` apart, with equal margins, shape (n, 2)."""
+    rows, columns = (_centred_grid(n, spacing) for n in scan_shape)
+    return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def _centred_grid(n: int, spacing: int) -> NDArray[np.float64]:

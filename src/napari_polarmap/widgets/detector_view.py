@@ -171,7 +171,10 @@ class DetectorView(PatternView):
             path = QPainterPath()
             path.arcMoveTo(boxes[0], start)
             path.arcTo(boxes[0], start, step)
-            path.arcTo(boxes[1], start + step, -step)
+            if detector.inner_px > 0:
+                path.arcTo(boxes[1], start + step, -step)
+            else:
+                path.lineTo(boxes[1].center())
             path.closeSubpath()
             parts.append((sign, path))
         return parts

@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import UNDEFINED
-from napari_polarmap.core.preprocessing import center_of_mass
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import direction_shares
 from napari_polarmap.pipeline.reading import reading
+from napari_polarmap.widgets.explored import near_com
 from napari_polarmap.widgets.follower import Follower
 from napari_polarmap.widgets.pattern_view import Overlay, PatternView
 from napari_polarmap.widgets.wheel import DirectionWheel
@@ -114,15 +114,10 @@ class Explorer(QWidget):
             y, x = self._centers_px[self.position]
             center = (float(y), float(x))
             crop = None if self._crop_px is None else (center, self._crop_px)
-            overlay = Overlay(disk_px=(center, self._radius_px), com_px=self._com(pattern, center), crop_px=crop)
+            overlay = Overlay(
+                disk_px=(center, self._radius_px), com_px=near_com(pattern, center, self._radius_px), crop_px=crop
+            )
         self.view.set_pattern(pattern, overlay)
-
-    def _com(self, pattern: NDArray[np.number], center: tuple[float, float]) -> tuple[float, float]:
-        """Return the centre of mass inside 1.25 times the disk, as the map uses it."""
-        y, x = np.ogrid[: pattern.shape[0], : pattern.shape[1]]
-        near = np.hypot(y - center[0], x - center[1]) <= 1.25 * self._radius_px
-        com = center_of_mass(np.maximum(np.nan_to_num(pattern), 0), near)
-        return float(com[0]), float(com[1])
 
     def _read(self) -> None:
         """Say where the cursor is and what the map tells there."""

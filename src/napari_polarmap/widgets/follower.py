@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from superqt.utils import qthrottled
 
@@ -26,7 +28,7 @@ class Follower(QObject):
     Signals
     -------
     looked(object)
-        The pattern at `position`; None where there is a map without a scan.
+        The pattern at `position`, which changes with it; None where there is a map without a scan.
     failed(object)
         The exception of a pattern that cannot be read.
     """
@@ -40,7 +42,9 @@ class Follower(QObject):
         self._jobs = Latest(self)
         self.scan: Scan4D | None = None
         self.result: PolarizationMap | None = None
+        self._asked: tuple[int, int] | None = None
         self.position: tuple[int, int] | None = None
+        self.pattern: NDArray[np.number] | None = None
         self._on_move = qthrottled(self.look, timeout=20)
         viewer.mouse_move_callbacks.append(self._on_mouse)
 
@@ -54,17 +58,27 @@ class Follower(QObject):
     def forget(self) -> None:
         """Leave the position."""
         self._jobs.stop()
-        self.position = None
+        self._asked = self.position = self.pattern = None
 
     def look(self, row: int, column: int) -> None:
         """Go to a scan position; `looked` or `failed` follows."""
-        if (row, column) == self.position:
+        if (row, column) == self._asked:
             return
-        self.position = (row, column)
+        self._asked = (row, column)
         if self.scan is None:
-            self.looked.emit(None)
+            self._take(self._asked, None)
         else:
-            self._jobs.ask(self.scan.pattern, row, column, returned=self.looked.emit, errored=self.failed.emit)
+            self._jobs.ask(
+                self.scan.pattern, row, column, returned=partial(self._take, self._asked), errored=self._fail
+            )
+
+    def _take(self, position: tuple[int, int], pattern: NDArray[np.number] | None) -> None:
+        self.position, self.pattern = position, pattern
+        self.looked.emit(pattern)
+
+    def _fail(self, error: Exception) -> None:
+        self.position, self.pattern = self._asked, None
+        self.failed.emit(error)
 
     def place(self, world: Any) -> tuple[int, int] | None:
         """Return the scan row and column at a point of the canvas, or None outside the scan."""

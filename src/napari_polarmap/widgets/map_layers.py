@@ -155,6 +155,24 @@ class MapLayers:
         layers.insert(place, make_layer(data, options, kind))
         layers.selection.active = active
 
+    def put(self, layer_data: LayerData) -> Layer:
+        """Show a layer of the explorer, or exchange its data; the active layer stays the active one."""
+        data, options, kind = layer_data
+        metadata = options["metadata"]
+        layer = self.layer(metadata[ROLE_KEY], metadata[SOURCE_KEY])
+        if layer is not None:
+            _exchange(layer, data, options, kind)
+            for name in ("contrast_limits", "name"):
+                if name in options:
+                    setattr(layer, name, options[name])
+            return layer
+        active = self._viewer.layers.selection.active
+        layer = make_layer(data, options, kind)
+        self._viewer.add_layer(layer)
+        if active is not None:
+            self._viewer.layers.selection.active = active
+        return layer
+
     def zoom(self, box_px: tuple[int, int, int, int], source: object, margin: float = 0.75) -> None:
         """Show a part of a map, first and last row and column in `box_px`, with some of its surroundings."""
         layer = self.layer("direction", source) or next(iter(self.of(source)), None)

@@ -252,6 +252,7 @@ class MapWidget(Dock):
         crop_px = chosen["crop_px"]
         if crop_px is None and info is not None and mrad_per_px is not None:
             crop_px = info.grid_px * info.grid_mrad / mrad_per_px
+        self._notes.crop_px = crop_px
         centers_px = disk_centers(inspection, chosen["center"])
         self.explorer.set_disk(centers_px, inspection.disk.radius_px, crop_px)
 

@@ -6,13 +6,19 @@ import weakref
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from psygnal import Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_polarmap.core.calibration import Calibration
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.inspection import Inspection, conclude
 from napari_polarmap.pipeline.scan_calibration import History
+
+
+class NotesNews(QObject):
+    """Tells every dock, by `changed`, that something was measured."""
+
+    changed = Signal()
 
 
 @dataclass(eq=False)
@@ -31,16 +37,18 @@ class ScanNotes:
         All that the last run depended on, by name.
     exported : PolarizationMap, optional
         The map in the files written last.
+    crop_px : float, optional
+        Edge of the square that the chosen classifier sees.
     """
 
-    changed: ClassVar[Signal] = Signal()
-    """The inspection is another one."""
+    said: ClassVar[NotesNews] = NotesNews()
 
     inspection: Inspection | None = None
     inspected: Calibration | None = None
     history: History = field(default_factory=History)
     ran: dict[str, object] | None = None
     exported: PolarizationMap | None = None
+    crop_px: float | None = None
 
     def stale(self, settings: dict[str, object]) -> str:
         """Return which setting differs from those of the last run; empty where none does, or nothing ran."""
@@ -49,7 +57,7 @@ class ScanNotes:
     def keep(self, inspection: Inspection, calibration: Calibration) -> None:
         """Remember what was measured, and tell those who wait for it."""
         self.inspection, self.inspected = inspection, calibration
-        self.changed.emit()
+        self.said.changed.emit()
 
     def for_scan(self, scan: Scan4D) -> Inspection | None:
         """Return the inspection with the calibration as it is now; None where the patterns must be read again."""
