@@ -164,3 +164,12 @@ def test_maps_of_different_shape_are_refused():
         find_regions(np.zeros(SHAPE, bool), np.zeros((3, 3)), domains())
     with pytest.raises(ValueError, match="signal has shape"):
         find_regions(np.zeros(SHAPE, bool), np.zeros(SHAPE), domains(), signal=np.zeros((2, 3, 3)))
+
+
+@pytest.mark.parametrize(("step_nm", "kind"), [(4.0, Kind.EDGE), (0.4, Kind.DEFECT)])
+def test_where_the_thickness_changes_without_the_direction_there_is_an_edge(step_nm, kind):
+    mask = np.abs(np.indices(SHAPE)[1] - 40) < 4
+    thickness = np.where(np.indices(SHAPE)[1] < 40, 20.0, 20.0 - step_nm)
+    error = np.full(SHAPE, 0.4)
+    (region,), _ = find_regions(mask, score_of(mask), domains(), lattice=LATTICE, thickness=(thickness, error))
+    assert region.kind is kind

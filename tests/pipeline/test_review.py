@@ -44,7 +44,7 @@ def test_the_same_rate_marks_the_same_positions(result):
 
 
 def test_a_larger_rate_keeps_what_a_smaller_one_marks(result):
-    marked = [with_fdr(result, fdr).irregular for fdr in (0.0001, 0.01, 0.1, 0.5)]
+    marked = [with_fdr(result, fdr).irregular for fdr in (1e-9, 0.01, 0.1, 0.5)]
     for fewer, more in pairwise(marked):
         assert (fewer <= more).all()
     assert marked[-1].sum() > marked[0].sum()

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage, optimize
+from scipy import ndimage
 
 from napari_polarmap.core.cell_frame import Maps, cells_within, sums
-from napari_polarmap.core.lattice import ordered, reduced
 
 NEGLIGIBLE: Final = 0.01
 """Share of the variance of a map that is never worth noting."""
@@ -17,14 +16,6 @@ NEGLIGIBLE: Final = 0.01
 _MOST_AXES: Final = 16
 _LITTLE: Final = 0.1
 _LEAST_WEIGHT: Final = 0.05
-_REFINED_WITHIN: Final = 0.4
-_FIRST_STEP: Final = 0.125
-_SCALES: Final = (0.87, 1.0, 1.13)
-_SHEARS: Final = tuple(
-    np.eye(2) + np.array(shear) / 2
-    for shear in ([[0, 1], [0, 0]], [[0, -1], [0, 0]], [[0, 0], [1, 0]], [[0, 0], [-1, 0]])
-)
-"""A fault that shifts one half of a scan by half a cell makes the sheared lattice fit the whole."""
 
 
 def features(values: NDArray[np.floating], is_embedding: bool) -> tuple[Maps, NDArray[np.bool_]]:
@@ -38,38 +29,6 @@ def features(values: NDArray[np.floating], is_embedding: bool) -> tuple[Maps, ND
         if is_embedding:
             filled /= np.maximum(filled[defined].std(axis=0), 1e-12)
     return np.ascontiguousarray(np.moveaxis(filled, -1, 0)), defined
-
-
-def refined(vectors: NDArray[np.float64], maps: Maps, defined: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the lattice vectors near `vectors` after which the maps repeat best over a few cells.
-
-    The vectors that fit a scan as a whole are a compromise where a fault shifts half of it.
-    """
-    cells = np.array([(h, k) for h in range(-2, 3) for k in range(3) if (k > 0 or h > 0)], dtype=np.float64)
-    reach = int(np.ceil(3 * np.abs(vectors).sum(axis=0).max())) + 2
-    padded = tuple(fft.next_fast_len(n + reach, real=True) for n in defined.shape)
-    power = (np.abs(fft.rfft2(maps * defined, s=padded)) ** 2).sum(axis=0)
-    pairs = fft.irfft2(np.abs(fft.rfft2(defined.astype(np.float32), s=padded)) ** 2, s=padded)
-    alike = fft.irfft2(power, s=padded) / np.maximum(pairs, 0.05 * pairs[0, 0])
-    alike = ndimage.spline_filter(alike, mode="grid-wrap")
-    used = (np.abs(cells @ vectors) < 0.6 * np.array(defined.shape)).all(axis=1)
-
-    def loss(change: NDArray[np.float64]) -> float:
-        places = cells[used] @ (vectors + change.reshape(2, 2))
-        return -float(ndimage.map_coordinates(alike, places.T, prefilter=False, mode="grid-wrap").sum())
-
-    edge = float(np.linalg.norm(vectors, axis=1).min())
-    found, origin, best = vectors, vectors, np.inf
-    turned = (np.stack([each, each[::-1] * [1, -1]]) for each in vectors)
-    for begin in (*(scale * vectors for scale in _SCALES), *(shear @ vectors for shear in _SHEARS), *turned):
-        start = (begin - vectors).ravel()
-        simplex = start + np.vstack([np.zeros(4), _FIRST_STEP * edge * np.eye(4)])
-        options = {"initial_simplex": simplex, "xatol": 0.01, "fatol": 0.0, "maxfev": 400}
-        answer = optimize.minimize(loss, start, method="Nelder-Mead", options=options)
-        if answer.fun < best:
-            found, origin, best = vectors + answer.x.reshape(2, 2), begin, float(answer.fun)
-    near = np.linalg.norm(found - origin, axis=1).max() < _REFINED_WITHIN * edge
-    return ordered(reduced(found if near else vectors))
 
 
 def prepared(

@@ -11,9 +11,10 @@ from scipy import ndimage, special
 
 from napari_polarmap.core.cell_frame import Cells, Maps, cell_frame, cells_within, sums
 from napari_polarmap.core.empirical_null import standardised
-from napari_polarmap.core.expectation import blurred, features, negligible, prepared, refined
+from napari_polarmap.core.expectation import blurred, features, negligible, prepared
 from napari_polarmap.core.lattice import Lattice
 from napari_polarmap.core.next_cells import departure_from_next_cells
+from napari_polarmap.core.repetition import refined
 from napari_polarmap.core.two_sides import DIRECTIONS, difference_of_sides
 
 _FREE_PERIOD_PX: Final = 3.0

@@ -17,12 +17,18 @@ _STAYS_CELLS: Final = 9.0
 _WALL_CELLS: Final = 0.75
 _WALL_LENGTH_CELLS: Final = 1.5
 _MOSTLY: Final = 0.6
-_UNDEFINED_AROUND: Final = 0.2
+_UNDEFINED_BEYOND: Final = 0.5
 _FALLS_BY: Final = 0.25
+_THINS_BY: Final = 0.05
+_THINS_IN_ERRORS: Final = 2.0
 _LINE_ROWS: Final = 2
 _LINE_ACROSS: Final = 0.6
 _LINE_Z: Final = 8.0
 _SQUARE: Final = np.ones((3, 3), np.bool_)
+
+
+Thickness = tuple[NDArray[np.floating], NDArray[np.floating]]
+"""A map of thicknesses and one of their standard errors, of the same unit; NaN where not known."""
 
 
 class Kind(StrEnum):
@@ -140,6 +146,7 @@ def divide(
     images: NDArray[np.float64],
     lattice: Lattice | None,
     period: float,
+    thickness: Thickness | None = None,
 ) -> tuple[dict[int, Kind], NDArray[np.int32]]:
     """Return the kind of each region by its index, and the index at each position."""
     settled = settled_domains(domain, period)
@@ -165,7 +172,7 @@ def divide(
             label[box][inside] = _commonest(nearest_wall[box][inside])
         else:
             index += 1
-            kinds[index] = Kind.DEFECT
+            kinds[index] = Kind.EDGE if _is_step(box, inside, thickness, period) else Kind.DEFECT
             label[box][inside] = index
     return kinds, label.astype(np.int32)
 
@@ -216,6 +223,25 @@ def ring_around(
     return (rows, columns), np.asarray((distance > 0.5 * period) & (distance <= 1.5 * period))
 
 
+def _sides_differ(
+    outer: tuple[slice, slice], ring: NDArray[np.bool_], level: NDArray[np.floating], least: float, period: float
+) -> bool:
+    """Tell whether the mean of a map on one side of a region exceeds that on the other by more than `least`."""
+    place = np.argwhere(ring)
+    values, away = level[outer][ring], place - place.mean(axis=0)
+    for angle in np.pi * np.arange(4) / 4:
+        side = away @ [np.sin(angle), np.cos(angle)]
+        means = [_mean(values[sign * side > 0.5 * period]) for sign in (1, -1)]
+        if abs(means[0] - means[1]) > least:
+            return True
+    return False
+
+
+def _mean(values: NDArray[np.floating]) -> float:
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else float("nan")
+
+
 def _is_edge(
     box: tuple[slice, slice],
     inside: NDArray[np.bool_],
@@ -227,18 +253,20 @@ def _is_edge(
     outer, ring = ring_around(box, inside, settled.shape, period)
     if not ring.any():
         return False
-    unknown = float((settled[outer][ring] == UNDEFINED).mean())
-    if _UNDEFINED_AROUND < unknown < 1 - _UNDEFINED_AROUND:
+    if _sides_differ(outer, ring, (settled == UNDEFINED).astype(np.float64), _UNDEFINED_BEYOND, period):
         return True
     if bright is None:
         return False
-    level, place = bright[outer][ring], np.argwhere(ring)
-    away = place - place.mean(axis=0)
-    for angle in np.pi * np.arange(4) / 4:
-        side = away @ [np.sin(angle), np.cos(angle)]
-        near, far = (level[sign * side > 0.5 * period] for sign in (1, -1))
-        if near.size and far.size:
-            one, other = float(np.median(near)), float(np.median(far))
-            if abs(one - other) > _FALLS_BY * max(abs(one), abs(other), 1e-12):
-                return True
-    return False
+    return _sides_differ(outer, ring, bright, _FALLS_BY * float(np.abs(bright[outer][ring]).max()), period)
+
+
+def _is_step(box: tuple[slice, slice], inside: NDArray[np.bool_], thickness: Thickness | None, period: float) -> bool:
+    """Tell whether the thickness changes from one side of a region to the other."""
+    if thickness is None:
+        return False
+    value, error = thickness
+    outer, ring = ring_around(box, inside, value.shape, period)
+    typical = [_mean(each[outer][ring]) for each in (value, error)]
+    if not np.isfinite(typical).all():
+        return False
+    return _sides_differ(outer, ring, value, max(_THINS_BY * typical[0], _THINS_IN_ERRORS * typical[1]), period)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from napari_polarmap.core.directions import LABELS, N_DIRECTIONS, UNDEFINED
-from napari_polarmap.core.kinds import Kind, as_images, divide, ring_around, settled_domains
+from napari_polarmap.core.kinds import Kind, Thickness, as_images, divide, ring_around, settled_domains
 from napari_polarmap.core.lattice import Lattice
 
 _FREE_PERIOD_PX: Final = 3.0
@@ -61,6 +61,7 @@ def find_regions(
     *,
     lattice: Lattice | None = None,
     signal: NDArray[np.floating] | None = None,
+    thickness: Thickness | None = None,
     step_nm: float | None = None,
 ) -> tuple[list[Region], NDArray[np.int32]]:
     """Return the irregular regions of a map and which one each position belongs to.
@@ -76,6 +77,8 @@ def find_regions(
     signal : ndarray, shape (scan_y, scan_x) or (k, scan_y, scan_x), optional
         Images with one value per pattern, the intensity first (virtual image, centre of mass): show where the
         thickness or the dose falls, and single lines that do not fit.
+    thickness : (ndarray, ndarray), optional
+        Thickness and its standard error, each of shape (scan_y, scan_x); NaN where not known.
     step_nm : float, optional
         Distance of scan positions.
 
@@ -96,7 +99,8 @@ def find_regions(
     Positions nearer than a third of a cell belong together. A region is, in this order, a
 
     *scan glitch*: most of it lies along one or two whole lines of the scan that differ from their equals;
-    *edge of information*: around it directions are undefined on one side, or the intensity falls by a quarter;
+    *edge of information*: directions are undefined on one side of it, or the intensity falls by a quarter, or, where
+    the direction does not change, the thickness by a twentieth and two of its standard errors;
     *domain wall*: most of it lies along a boundary between domains of nine cells or more each, that is, the
     direction changes and stays. Walls are listed whole, also where nothing else but the direction changes;
     *local defect*: anything else, as all returns to what it was.
@@ -108,7 +112,7 @@ def find_regions(
     known = lattice is not None and lattice.known
     period = lattice.period_px if lattice is not None and known else _FREE_PERIOD_PX
     cell_px = lattice.cell_area_px if lattice is not None and known else float("nan")
-    kinds, label = divide(irregular, domain, images, lattice if known else None, period)
+    kinds, label = divide(irregular, domain, images, lattice if known else None, period, thickness)
     height = np.nan_to_num(score, nan=0.0)
     around = settled_domains(domain, period)
     regions = []

@@ -49,12 +49,16 @@ def regions_of(result: PolarizationMap) -> tuple[list[Region], NDArray[np.int32]
     signal = None
     if result.virtual_image is not None:
         signal = np.stack([result.virtual_image, *np.moveaxis(result.com_px, -1, 0)])
+    thickness = None
+    if result.thickness_nm is not None and result.thickness_error_nm is not None:
+        thickness = result.thickness_nm, result.thickness_error_nm
     return find_regions(
         result.irregular,
         result.irregularity,
         result.domain,
         lattice=lattice_of(result),
         signal=signal,
+        thickness=thickness,
         step_nm=None if step_A is None else step_A / 10,
     )
 
