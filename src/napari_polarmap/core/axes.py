@@ -30,7 +30,7 @@ class AxisOrder:
 
     def __post_init__(self) -> None:
         if sorted(self.stored) != sorted(AXES):
-            raise ValueError(f"axes {','.join(self.stored)}: {','.join(AXES)} in any order fits")
+            raise ValueError(f"axes {','.join(self.stored)!r}: {','.join(AXES)} in any order fits")
         unknown = [name for name in self.mirrored if name not in AXES]
         if unknown:
             raise ValueError(f"axis {unknown[0]!r} cannot be mirrored; choose of {', '.join(AXES)}")
