@@ -33,6 +33,7 @@ COMMANDS = (
     "train",
     "calibrate",
     "evaluate",
+    "repeat",
     "export",
 )
 SHAPE = (6, 8)

@@ -150,6 +150,12 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="as JSON")
     evaluate.add_argument("--figures", type=Path, metavar="DIR", help="folder for figures of the errors in each scan")
 
+    repeat = command("repeat", commands.run_repeat, "make a result again from its provenance, and compare")
+    repeat.add_argument("result", type=Path, metavar="RES.h5")
+    repeat.add_argument("--file", type=Path, metavar="FILE", help="the scan, where it lies elsewhere now")
+    repeat.add_argument("--model", metavar="NAME", help="name or .safetensors file, where it has another name now")
+    repeat.add_argument("--out", type=Path, metavar="NEW.h5", help="keep the repeated map too")
+
     export = command("export", commands.run_export, "write the maps of a result for other programs")
     export.add_argument("result", type=Path, metavar="RES.h5")
     export.add_argument("--to", type=Path, required=True, metavar="DIR")

@@ -394,6 +394,25 @@ def run_simulate(args: Namespace) -> None:
     say(f"wrote {path}")
 
 
+def run_repeat(args: Namespace) -> None:
+    """Make a result again and compare."""
+    from napari_polarmap.pipeline.repeating import TOLERANCE, repeat
+
+    if args.out is not None:
+        _check_target(args.out, args.result, (".h5", ".hdf5"))
+    with ProgressLine() as line:
+        found = repeat(args.result, source=args.file, model=args.model, progress=line.step)
+    if args.out is not None:
+        say(f"wrote {found.second.save(args.out)}")
+    differences, count = found.differences, len(found.second.arrays())
+    say(f"{args.result}: {count - len(differences)} of {count} maps are the same bit for bit")
+    say(*(f"  {name} differs by up to {value:.2g}" for name, value in differences.items()))
+    say(*(f"  left out: {reason}" for reason in found.left_out), *(f"  {version}" for version in found.versions))
+    if not found.agrees:
+        worst = ", ".join(f"{name} by {value:.2g}" for name, value in differences.items())
+        raise ValueError(f"{args.result}: the repeated map is another one beyond {TOLERANCE:g}: {worst}")
+
+
 def _check_output(target: Path, *sources: Path) -> None:
     if target.is_dir():
         raise UsageError(f"{target}: a folder; name a file")

@@ -27,8 +27,6 @@ LONGEST_S = 20
 
 def parsers() -> dict[str, Callable[[Path], object]]:
     """Return what reads a file, by a name that the file gets."""
-    from scan_files import MAKERS
-
     from napari_polarmap.core.config import load_table
     from napari_polarmap.core.sums import read_block
     from napari_polarmap.io import AxisOrder, RawLayout, open_scan
@@ -37,6 +35,7 @@ def parsers() -> dict[str, Callable[[Path], object]]:
     from napari_polarmap.models.weights import read_info
     from napari_polarmap.pipeline.train_config import TrainConfig
     from napari_polarmap.simulation.config import load_config
+    from scan_files import MAKERS
 
     def scan(path: Path) -> None:
         with open_scan(path, scan_shape=None) as opened:

@@ -6,10 +6,10 @@ optional package breaks one entry alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from napari_polarmap.core.axes import AxisOrder, Reordered
 from napari_polarmap.core.data import Scan4D
@@ -133,6 +133,7 @@ def open_scan(
         layout = {"layout": raw} if raw else {}
         scan: Scan4D = function(path, scan_shape=stored, dataset=dataset, allow_external=allow_external, **layout)
         check_pieces(path, scan.detector_shape, scan.dtype.itemsize, "patterns")
+        scan = replace(scan, options=_record(scan_shape, raw, allow_external=allow_external))
         return scan if axes is None or axes.usual else replace(scan, data=Reordered(scan.data, axes), axes=axes)
     except ScanFileError:
         raise
@@ -143,6 +144,13 @@ def open_scan(
     except Exception as error:
         text = str(error).removeprefix(f"{path.stem} ").removeprefix(f"{path}: ")
         raise ScanFileError(f"{path}: cannot be read as {reader.title} ({text or type(error).__name__})") from error
+
+
+def _record(scan_shape: tuple[int, int] | None, raw: RawLayout | None, *, allow_external: bool) -> dict[str, Any]:
+    """Return options as JSON values; those that were not given are left out."""
+    layout = None if raw is None else {**asdict(raw), "detector_shape": list(raw.detector_shape)}
+    options = {"scan_shape": scan_shape and list(scan_shape), "raw": layout, "allow_external": allow_external or None}
+    return {name: value for name, value in options.items() if value}
 
 
 def _reader_of(path: Path) -> Reader:

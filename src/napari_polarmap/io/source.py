@@ -23,6 +23,8 @@ def describe_source(scan: Scan4D) -> dict[str, Any]:
     }
     if scan.axes is not None:
         record["axes"] = {"stored": list(scan.axes.stored), "mirrored": list(scan.axes.mirrored)}
+    if scan.options:
+        record["options"] = dict(scan.options)
     if scan.path is not None and scan.path.is_file():
         status = scan.path.stat()
         record["size"] = status.st_size

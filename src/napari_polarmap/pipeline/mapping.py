@@ -119,6 +119,10 @@ def map_steps(
     provenance = _provenance(frame, plan, notes)
     run = {name: value for name, value in provenance.items() if name != "date"}
     evidence = yield from classify(frame, plan, workplace=workplace, unfinished=unfinished, run=run)
+    if scan.changed:
+        raise ValueError(
+            f"{scan.path}: has changed since it was opened; its map would mix what it was and what it is; map it again"
+        )
     yield Progress("finding domains and irregular places", 0, 1)
     return with_reference(with_regions(_assemble(frame, plan, evidence, provenance)), reference)
 

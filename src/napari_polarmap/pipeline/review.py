@@ -84,20 +84,23 @@ def _known(value: Any) -> Any:
 def with_reference(result: PolarizationMap, reference: int | NDArray[np.uint8] | None) -> PolarizationMap:
     """Return the map compared with a class or a map of classes; None takes the comparison away.
 
-    Positions where either is undefined do not differ.
+    Positions where either is undefined do not differ. The provenance keeps a class as its number, and of a map of
+    classes that there was one.
 
     Raises
     ------
     ValueError
         If a map of classes has another shape.
     """
+    provenance = {name: value for name, value in result.provenance.items() if name != "reference"}
     if reference is None:
-        return replace(result, misclassified=None)
+        return replace(result, misclassified=None, provenance=provenance)
     truth = np.asarray(reference, np.uint8)
     if truth.ndim and truth.shape != result.scan_shape:
         raise ValueError(f"the reference has shape {truth.shape}; the map has {result.scan_shape}")
     differs = (result.direction != truth) & (truth != UNDEFINED) & (result.direction != UNDEFINED)
-    return replace(result, misclassified=differs)
+    provenance["reference"] = "map of classes" if truth.ndim else int(truth)
+    return replace(result, misclassified=differs, provenance=provenance)
 
 
 def read_reference(path: Path, scan_shape: tuple[int, int]) -> NDArray[np.uint8]:
