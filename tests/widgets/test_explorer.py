@@ -148,7 +148,7 @@ def test_a_virtual_detector_makes_an_image_that_follows_it(measured, qtbot, wind
 
 
 def test_a_coarse_copy_is_told_and_the_image_is_exact_when_let_go(measured, qtbot, window, scan, monkeypatch):
-    def coarse(scan):
+    def coarse(scan, max_bytes):
         return (yield from binned_steps(scan, max_bytes=72 * 4 * 64))
 
     monkeypatch.setattr(detecting, "binned_steps", coarse)

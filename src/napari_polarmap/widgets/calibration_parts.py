@@ -54,6 +54,8 @@ TITLES = {
     "ellipse": ("Ellipse", "What the disk lacks of a circle: distortion by the projector lenses"),
     "bad_pixels": ("Bad pixels", "Dead and hot pixels in the mean pattern; they are filled from their neighbours"),
 }
+UNITS = {"descan": "detector px per scan position"}
+"""Of numbers without a unit behind them."""
 QUIET = "#8a929c"
 """Grey that is read on dark and on light."""
 NUMBERS = {
@@ -148,6 +150,8 @@ class PartRow(QFrame):
             box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
             box.setKeyboardTracking(False)
             box.setAlignment(Qt.AlignmentFlag.AlignRight)
+            unit = number.suffix.strip() or UNITS.get(number.name, "no unit")
+            box.setToolTip(f"{self._title}, {number.caption.lower()} [{unit}], entered by hand")
             box.valueChanged.connect(lambda _=0.0, number=number: self._on_number(number))
             self.boxes[number] = box
             grid.addWidget(QLabel(number.caption), place // 2, 2 * (place % 2))

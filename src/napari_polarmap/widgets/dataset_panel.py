@@ -98,7 +98,7 @@ class DatasetPanel(QWidget):
         self.dataset.setToolTip("The file holds several data sets: choose the scan among them")
         fit_width(self.dataset)
         self.dataset.activated.connect(self._on_dataset)
-        self.rows, self.columns = _count("Rows of the scan"), _count("Columns of the scan")
+        self.rows, self.columns = _count("Rows of the scan [positions]"), _count("Columns of the scan [positions]")
         self.shape_button = QPushButton("Use")
         self.shape_button.setToolTip("Open the stack as a scan of this shape")
         self.shape_button.clicked.connect(self._on_shape)

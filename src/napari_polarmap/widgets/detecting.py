@@ -15,6 +15,7 @@ from napari_polarmap.widgets.detector_panel import DetectorPanel
 from napari_polarmap.widgets.detector_view import DetectorView
 from napari_polarmap.widgets.explored import Explored
 from napari_polarmap.widgets.map_layers import MapLayers
+from napari_polarmap.widgets.preferences import preferences
 from napari_polarmap.widgets.workers import Jobs, Latest, tell_error
 
 
@@ -91,6 +92,7 @@ class Detecting(QObject):
             self._reading.start(
                 binned_steps,
                 self._explored.scan,
+                preferences().explorer.memory_mb * 2**20,
                 yielded=self._panel.progress.show_progress,
                 returned=self._on_binned,
                 errored=tell_error,

@@ -52,7 +52,7 @@ class DetectorPanel(QWidget):
         self.segments = QSpinBox()
         self.segments.setRange(2, 16)
         self.segments.setValue(4)
-        self.segments.setToolTip("Number of segments of the annulus")
+        self.segments.setToolTip("Number of segments of the annulus [count]")
         self.turn = QDoubleSpinBox()
         self.turn.setRange(-360, 360)
         self.turn.setDecimals(0)

@@ -6,6 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_polarmap.widgets.detector_view import DetectorView
+from napari_polarmap.widgets.preferences import preferences
 
 SCALES = {"linear": "linear", "log": "logarithmic", "gamma": "gamma"}
 PARTS = {
@@ -41,7 +42,9 @@ class ExplorerView(QWidget):
         self.gamma.setRange(0.1, 3.0)
         self.gamma.setSingleStep(0.1)
         self.gamma.setDecimals(2)
-        self.gamma.setValue(0.5)
+        chosen = preferences().explorer
+        self.scale.setCurrentIndex(self.scale.findData(chosen.scale))
+        self.gamma.setValue(chosen.gamma)
         self.gamma.setMaximumWidth(60)
         self.gamma.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.gamma.setToolTip("Power of the share of the brightest counts [no unit]; below 1 lifts weak counts")
@@ -56,7 +59,7 @@ class ExplorerView(QWidget):
         rows[0].addStretch(1)
         for name, (text, tooltip) in PARTS.items():
             box = QCheckBox(text)
-            box.setChecked(name != "lattice")
+            box.setChecked(name != "lattice" or chosen.draw_lattice)
             box.setToolTip(tooltip)
             box.toggled.connect(lambda on, name=name: self.pattern.show_part(name, on))
             self.pattern.show_part(name, box.isChecked())

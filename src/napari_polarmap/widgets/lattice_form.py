@@ -39,7 +39,7 @@ class LatticeForm(QWidget):
         layout.addWidget(self.header)
         layout.addWidget(self.fields)
         form = Form(self.fields)
-        tooltip = "{} lattice vector: rows (down), then columns (to the right), in scan positions"
+        tooltip = "{} lattice vector: rows (down), then columns (to the right) [scan positions]"
         self.vectors = [_component(tooltip.format(name)) for name in ("First", "First", "Second", "Second")]
         self.found_button = QPushButton("Found")
         self.found_button.setToolTip("Go back to the lattice found in the virtual images")
@@ -48,7 +48,7 @@ class LatticeForm(QWidget):
         self.show_lattice.setToolTip("Draw the lattice over the bright-field image: lines run through the dark columns")
         self.show_lattice.toggled.connect(self.shown)
         self.radius_px = _component(
-            "Neighbourhood that is averaged where no lattice is found, in scan positions; 6 Å by default"
+            "Radius of the neighbourhood that is averaged where no lattice is found [scan positions]; 6 Å by default"
         )
         self.radius_px.setRange(0, 1000)
         self.radius_px.setSpecialValueText("6 Å")

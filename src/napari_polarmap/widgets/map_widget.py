@@ -19,6 +19,7 @@ from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import load_classifier
 from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspection_steps
 from napari_polarmap.pipeline.mapping import MapParams, map_steps
+from napari_polarmap.pipeline.preview import quick_look
 from napari_polarmap.plugin import is_result
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
@@ -31,10 +32,12 @@ from napari_polarmap.widgets.export_panel import ExportPanel, export
 from napari_polarmap.widgets.information_panel import InformationPanel
 from napari_polarmap.widgets.judging import Judging
 from napari_polarmap.widgets.map_layers import MapLayers, warm_up
+from napari_polarmap.widgets.preferences import preferences
 from napari_polarmap.widgets.readiness import Situation
 from napari_polarmap.widgets.review_panel import ReviewPanel
 from napari_polarmap.widgets.scan_notes import ScanNotes, notes_of
 from napari_polarmap.widgets.section import StepColumn
+from napari_polarmap.widgets.shortcuts import Shortcuts
 from napari_polarmap.widgets.workers import Jobs, tell_error
 
 TITLE = "Polarization mapping"
@@ -111,6 +114,25 @@ class MapWidget(Dock):
         whole.addWidget(splitter)
         self.setMinimumWidth(350)
         self.setAcceptDrops(True)
+        chosen = preferences().mapping
+        self.classifier.pool.setCurrentIndex(self.classifier.pool.findData(chosen.pooling))
+        self.review.set_fdr(chosen.false_discovery_rate)
+        self.shortcuts = Shortcuts(
+            self.viewer,
+            {
+                "Shift-R": self.classifier.run_button,
+                "Shift-X": self.cancel,
+                "Shift-M": self.disk.measure_button,
+                "Shift-Z": self.dataset.calibration.undo,
+                "Shift-E": self.export.button,
+            },
+        )
+
+    def cancel(self) -> None:
+        """Stop what goes on; everything stays as it was."""
+        for button in (self.classifier.cancel_button, self.disk.progress.cancel, self.dataset.progress.cancel):
+            if button.isEnabled() and not button.isHidden():
+                button.click()
 
     def _connect(self) -> None:
         self.dataset.scan_chosen.connect(self._on_scan)
@@ -137,6 +159,7 @@ class MapWidget(Dock):
         """Stop all work and let go of the viewer."""
         for jobs in (self._inspecting, self._mapping, self._exporting):
             jobs.stop()
+        self.shortcuts.detach()
         self.dataset.detach()
         self.review.reference.detach()
         self.explorer.detach()
@@ -173,10 +196,13 @@ class MapWidget(Dock):
         if scan is not None:
             self.export.suggest(scan)
             known = self._notes.for_scan(scan)
-            if known is None:
+            if known is not None:
+                self._on_inspected(known)
+            elif preferences().mapping.measure_on_open:
                 self._inspect()
             else:
-                self._on_inspected(known)
+                self._layers.show_scan(scan, quick_look(scan).image)
+                self.disk.show_text("Not measured yet.")
         self._adopt_result()
         self._refresh()
 

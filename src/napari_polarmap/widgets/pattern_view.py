@@ -12,6 +12,8 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_polarmap.widgets.preferences import preferences
+
 COM_COLOR = "#35e0ff"
 DISK_COLOR = "#ffffff"
 CROP_COLOR = "#7ee081"
@@ -185,7 +187,8 @@ class PatternView(QWidget):
             return
         height, width = self._levels.shape
         image = QImage(self._levels.data, width, height, width, QImage.Format.Format_Indexed8)
-        image.setColorTable(color_table(DIVERGING if self._difference else "inferno"))
+        colors = preferences().explorer.colors
+        image.setColorTable(color_table(DIVERGING if self._difference else getattr(colors, "value", colors)))
         zoom, left, top = self.frame()
         painter.drawImage(QRectF(left, top, zoom * width, zoom * height), image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

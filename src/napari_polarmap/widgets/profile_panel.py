@@ -54,7 +54,7 @@ class ProfilePanel(QWidget):
         self.width.setValue(5)
         self.width.setSuffix(" positions")
         self.width.setKeyboardTracking(False)
-        self.width.setToolTip("How many scan positions across the line are averaged")
+        self.width.setToolTip("Average across the line over so many [scan positions]")
         self.save_button = QPushButton("Save…")
         self.save_button.setToolTip("Save the profile as a table of comma-separated values (CSV)")
         self.save_button.clicked.connect(self._ask_save)

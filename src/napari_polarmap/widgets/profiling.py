@@ -44,7 +44,7 @@ class FieldPanel(QWidget):
         self.average.setKeyboardTracking(False)
         self.average.setSpecialValueText("single patterns")
         self.average.setToolTip(
-            "Average deflections over so many scan positions before they are shown; a unit cell takes the fields of "
+            "Average deflections over so many [scan positions] before they are shown; a unit cell takes the fields of "
             "the atoms away"
         )
         self.average.valueChanged.connect(self.changed)

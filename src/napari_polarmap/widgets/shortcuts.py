@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QAbstractButton
 
-Keys = Mapping[str, QPushButton | Callable[[], None]]
+Keys = Mapping[str, QAbstractButton | Callable[[], None]]
 
 
 class Shortcuts:
@@ -27,9 +27,9 @@ class Shortcuts:
             self._viewer.bind_key(key, None)
 
 
-def _press(target: QPushButton | Callable[[], None]) -> Callable[[ViewerModel], None]:
+def _press(target: QAbstractButton | Callable[[], None]) -> Callable[[ViewerModel], None]:
     def press(viewer: ViewerModel) -> None:
-        if isinstance(target, QPushButton):
+        if isinstance(target, QAbstractButton):
             target.click()
         else:
             target()
