@@ -24,8 +24,10 @@ from napari_polarmap.terminal import ProgressLine
 
 COMMANDS = (
     "demo",
+    "samples",
     "info",
     "map",
+    "batch",
     "measure",
     "information",
     "models",

@@ -102,6 +102,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_map_options(command("map", commands.run_map, "map the polarization of a scan"))
 
+    _add_batch_options(command("batch", commands.run_batch, "map a folder of scans with one set of options"))
+
     measure = command("measure", commands.run_measure, "measure the calibration of a scan, with residuals")
     _add_scan_options(measure)
     _add_calibration_options(measure)
@@ -182,6 +184,10 @@ def _add_scan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="scan: a file of any known format, or a folder of TIFFs"
     )
+    _add_opening_options(parser)
+
+
+def _add_opening_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scan-shape", type=_positive, nargs=2, metavar=("Y", "X"), help="for stacks of patterns")
     parser.add_argument("--dataset", metavar="PATH", help="place inside the file, where it holds several")
     parser.add_argument("--allow-external", action="store_true", help="follow links to other files")
@@ -217,6 +223,24 @@ def _add_map_options(parser: argparse.ArgumentParser) -> None:
     _add_scan_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="RES.h5", help="result file")
     parser.add_argument("--png", type=Path, metavar="PIC.png", help="figure too; .svg and .pdf work as well")
+    _add_run_options(parser)
+    parser.add_argument("--reference", metavar="CLASS|LABELS.h5", help="what to compare the directions with")
+    _add_calibration_options(parser)
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="compute on a dask.distributed cluster")
+
+
+def _add_batch_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", type=Path, nargs="+", metavar="FOLDER|FILE", help="folders of scans, or scans")
+    _add_opening_options(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results and table")
+    parser.add_argument("--formats", default="png", metavar="LIST", help="besides the results, as in export")
+    _add_run_options(parser)
+    _add_calibration_options(parser)
+    parser.add_argument("--resume", action="store_true", help="keep results of the same scan, model and options")
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="name or .safetensors file (default: the recommended one)")
     parser.add_argument("--pool", choices=("none", "cell", "auto"), help="what a direction rests on (default: auto)")
     parser.add_argument(
@@ -240,7 +264,3 @@ def _add_map_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fdr", type=float, metavar="Q", help="false-discovery rate of irregular positions (default: 0.05)"
     )
-    parser.add_argument("--reference", metavar="CLASS|LABELS.h5", help="what to compare the directions with")
-    _add_calibration_options(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="compute on a dask.distributed cluster")

@@ -108,9 +108,9 @@ def _compared_with_truth(result: PolarizationMap, path: Path) -> list[str]:
 
 def run_info(args: Namespace) -> None:
     """Tell what a file holds, reading no patterns."""
-    if args.file.is_file() and _is_result(args.file):
-        from napari_polarmap.io.result import PolarizationMap
+    from napari_polarmap.io.result import PolarizationMap, is_result
 
+    if is_result(args.file):
         result = PolarizationMap.load(args.file)
         say(json.dumps(result.provenance, indent=1) if args.json else "\n".join(_summary(result)))
         return
@@ -136,23 +136,16 @@ def run_info(args: Namespace) -> None:
     say("\n".join(lines))
 
 
-def _is_result(path: Path) -> bool:
-    import h5py
-
-    from napari_polarmap.io.result import FORMAT
-
-    if not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return bool(file.attrs.get("format") == FORMAT)
-
-
 def _open(args: Namespace) -> Scan4D:
+    return _open_as(args, args.file)
+
+
+def _open_as(args: Namespace, path: Path) -> Scan4D:
     from napari_polarmap.io import AxisOrder, open_scan
 
     shape = None if args.scan_shape is None else (args.scan_shape[0], args.scan_shape[1])
     return open_scan(
-        args.file,
+        path,
         scan_shape=shape,
         dataset=args.dataset,
         allow_external=args.allow_external,
@@ -173,12 +166,9 @@ def run_map(args: Namespace) -> None:
     if args.png is not None:
         _check_target(args.png, args.file, (".png", ".svg", ".pdf"))
     from napari_polarmap.models.registry import default_model
-    from napari_polarmap.pipeline.mapping import MapParams
     from napari_polarmap.pipeline.unfinished import Unfinished
 
-    given = {name: getattr(args, name) for name in ("pool", "center", "crop_px", "fdr", "radius_px")}
-    given["lattice_px"] = None if args.lattice is None else _lattice(args.lattice)
-    params = MapParams(**{name: value for name, value in given.items() if value is not None})
+    params = _params(args)
     with _open(args) as opened:
         scan = _calibrated(args, opened)
         reference = None if args.reference is None else _reference(args.reference, scan.scan_shape)
@@ -196,6 +186,48 @@ def run_map(args: Namespace) -> None:
     say("\n".join([*_summary(result), *(f"wrote {path}" for path in paths)]))
 
 
+def _params(args: Namespace) -> MapParams:
+    """Return the options of a run."""
+    from napari_polarmap.pipeline.parameters import MapParams
+
+    given = {name: getattr(args, name) for name in ("pool", "center", "crop_px", "fdr", "radius_px")}
+    given["lattice_px"] = None if args.lattice is None else _lattice(args.lattice)
+    return MapParams(**{name: value for name, value in given.items() if value is not None})
+
+
+def run_batch(args: Namespace) -> None:
+    """Map all scans of a folder."""
+    from napari_polarmap.models.registry import default_model, load_classifier
+    from napari_polarmap.pipeline.batch import TABLE, batch_steps, find_scans
+
+    params, formats = _params(args), [name.strip().lower() for name in args.formats.split(",") if name.strip()]
+    paths = [path for given in args.paths for path in (find_scans(given) if given.is_dir() else [given])]
+    if not paths:
+        raise UsageError(f"{args.paths[0]}: holds no scan of a known format")
+    steps = batch_steps(
+        paths,
+        load_classifier(args.model or default_model()),
+        params,
+        args.out,
+        calibration=_calibration_changes(args),
+        formats=formats,
+        resume=args.resume,
+        opener=lambda path: _open_as(args, path),
+    )
+    told = 0
+    with ProgressLine() as line:
+        for at in steps:
+            line(f"{min(at.index + 1, at.total)} of {at.total}: {at.step.stage}", at.step.done, at.step.total)
+            for item in at.items[told:]:
+                say(f"{item.path.name}: {item.error or f'{item.state}, {item.result}'}")
+            told = len(at.items)
+            items = at.items
+    failed = sum(item.state == "failed" for item in items)
+    say(f"wrote {args.out / TABLE}")
+    if failed:
+        raise UsageError(f"{failed} of {len(items)} scans could not be mapped; {args.out / TABLE} says why")
+
+
 def _workplace(args: Namespace) -> AbstractContextManager[Workplace | None]:
     """Return where to work: on the cluster asked for, or None for here."""
     if not args.scheduler:
@@ -209,12 +241,15 @@ def _workplace(args: Namespace) -> AbstractContextManager[Workplace | None]:
 
 def _calibrated(args: Namespace, scan: Scan4D) -> Scan4D:
     """Return the scan with the calibration of a file, and then that of single options."""
+    return scan.calibrated(**_calibration_changes(args))
+
+
+def _calibration_changes(args: Namespace) -> dict[str, Any]:
     from napari_polarmap.io.calibration_file import load_calibration
 
-    if args.calibration is not None:
-        scan = scan.calibrated(**load_calibration(args.calibration))
+    known = {} if args.calibration is None else load_calibration(args.calibration)
     given = {name: getattr(args, name) for name in (*CALIBRATION, "flip")}
-    return scan.calibrated(**given)
+    return {**known, **{name: value for name, value in given.items() if value is not None}}
 
 
 def run_measure(args: Namespace) -> None:
@@ -267,7 +302,9 @@ def _check_target(target: Path, source: Path, suffixes: tuple[str, ...]) -> None
         return
     if source.exists() and target.samefile(source):
         raise UsageError(f"{target}: the scan itself; choose another name for the result")
-    if target.suffix.lower() in (".h5", ".hdf5") and not _is_result(target):
+    from napari_polarmap.io.result import is_result
+
+    if target.suffix.lower() in (".h5", ".hdf5") and not is_result(target):
         raise UsageError(f"{target}: exists and is no result of polarmap; choose another name, or move it away")
 
 
@@ -323,12 +360,12 @@ def run_information(args: Namespace) -> None:
         raise FileNotFoundError(f"{args.file}: no such file")
     _check_target(args.out, args.file, (".png", ".svg", ".pdf"))
     from napari_polarmap.io.information_figure import information_figure
-    from napari_polarmap.io.result import PolarizationMap
+    from napari_polarmap.io.result import PolarizationMap, is_result
     from napari_polarmap.models.registry import default_model
     from napari_polarmap.pipeline.informing import information_of
     from napari_polarmap.pipeline.parameters import MapParams
 
-    if args.file.is_file() and _is_result(args.file):
+    if is_result(args.file):
         result = PolarizationMap.load(args.file)
     else:
         with _open(args) as scan:

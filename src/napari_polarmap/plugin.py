@@ -8,13 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-import h5py
 import numpy as np
 
 from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.io import DatasetNeededError, ScanShapeNeededError, open_scan
 from napari_polarmap.io.display import display_of
-from napari_polarmap.io.result import FORMAT, PolarizationMap
+from napari_polarmap.io.result import PolarizationMap, is_result
 from napari_polarmap.pipeline.layer_state import with_appearance
 from napari_polarmap.pipeline.layers import MAP_KEY, ROLE_KEY, SOURCE_KEY, LayerData, map_layers, scan_layer
 from napari_polarmap.pipeline.preview import quick_look
@@ -68,14 +67,6 @@ def read_scan(path: str | Path) -> list[LayerData]:
         raise ValueError(f"{path}: holds {len(error.choices)} data sets; {panel} the one to use") from None
     preview = quick_look(scan, _PREVIEW_BYTES)  # a reader holds the window up
     return [scan_layer(scan, preview.image, preview=not preview.complete)]
-
-
-def is_result(path: str | Path) -> bool:
-    """Tell whether a file is one that `PolarizationMap.save` wrote."""
-    if not Path(path).is_file() or not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return bool(file.attrs.get("format") == FORMAT)
 
 
 def write_result(path: str, layers: list[LayerData]) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle, Wedge
-from numpy.typing import NDArray
 
 from napari_polarmap.core.directions import ANGLES_DEG, COLORS, LABELS, N_DIRECTIONS, UNDEFINED, VECTORS_YX
 from napari_polarmap.core.palette import angle_rgb
@@ -37,8 +37,8 @@ def draw_legend(axes: Axes, result: PolarizationMap, display: Display) -> None:
     title = "direction of P" if not continuous else f"hue: angle of P{_LIGHTNESS[display.lightness]}"
     title = title.format(full=full_magnitude(result))
     axes.text(SIDE_IN / 2, 0.06, title, ha="center", va="center", fontsize=7.5, color=GREY)
-    present = np.bincount(result.domain.ravel(), minlength=256) >= 0.01 * result.domain.size
-    _draw_wheel(axes, (SIDE_IN / 2, 1.04), present, display)
+    present = (np.bincount(result.domain.ravel(), minlength=256) >= 0.01 * result.domain.size).tolist()
+    draw_wheel(axes, (SIDE_IN / 2, 1.04), present, display)
     for index, (style, label, fraction) in enumerate(_keys(result, display)):
         down = _KEYS_DOWN_IN + _KEY_IN * index
         axes.add_patch(Rectangle((0.18, down - 0.065), 0.2, 0.13, edgecolor=INK, linewidth=0.6, **style))
@@ -77,7 +77,8 @@ def percent(fraction: float) -> str:
     return "0 %" if fraction == 0 else "< 0.1 %" if fraction < 0.001 else f"{100 * fraction:.1f} %"
 
 
-def _draw_wheel(axes: Axes, center: tuple[float, float], present: NDArray[np.bool_], display: Display) -> None:
+def draw_wheel(axes: Axes, center: tuple[float, float], present: Sequence[bool], display: Display) -> None:
+    """Draw the wheel; `present` names in bold what occurs. One unit of `axes` is one inch, its y runs down."""
     radius = _RADIUS_IN
     if display.colors == "angle":
         _draw_continuous(axes, center, display.lightness != "full")

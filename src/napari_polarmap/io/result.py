@@ -56,6 +56,17 @@ _REQUIRED: Final = (
 )
 
 
+def is_result(path: str | Path) -> bool:
+    """Tell whether a file is one that `PolarizationMap.save` wrote."""
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("format") == FORMAT)
+    except OSError:
+        return False
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PolarizationMap:
     """Maps of one run; every array begins with the axes ``(scan_y, scan_x)``.

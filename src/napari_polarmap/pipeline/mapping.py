@@ -275,7 +275,7 @@ def _provenance(frame: Frame, plan: WindowPlan | None, notes: list[str]) -> dict
     return {
         "input": describe_source(frame.scan),
         "calibration": frame.scan.calibration.record(),
-        "parameters": {**asdict(frame.params), "lattice_px": list(frame.params.lattice_px or ()) or None},
+        "parameters": parameters_of(frame.params),
         "model": {"name": info.name, "title": info.title, "sha256": info.sha256},
         "measured": {
             "disk_center_px": [float(value) for value in inspection.disk.center_px],
@@ -291,6 +291,11 @@ def _provenance(frame: Frame, plan: WindowPlan | None, notes: list[str]) -> dict
         "versions": {"python": platform.python_version(), **_versions()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def parameters_of(params: MapParams) -> dict[str, Any]:
+    """Return the options of a run as the provenance keeps them."""
+    return {**asdict(params), "lattice_px": list(params.lattice_px or ()) or None}
 
 
 def _versions() -> dict[str, str]:
