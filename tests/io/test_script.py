@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from napari_polarmap import load_classifier, map_polarization, open_scan
+from napari_polarmap.io import RawLayout
 from napari_polarmap.io.export import export_map
+from napari_polarmap.io.script import _opening
+from napari_polarmap.io.source import describe_source
 from napari_polarmap.pipeline.mapping import MapParams
 from napari_polarmap.plugin import sample_path
 
@@ -23,7 +26,7 @@ def mapped(tmp_path_factory):
     with h5py.File(sample_path("two_domains")) as sample, h5py.File(folder / "corner.h5", "w") as file:
         file["deep/data"] = sample["data"][:24, :24]
         file["other"] = np.zeros((2, 2, 4, 4))
-    with open_scan(folder / "corner.h5", dataset="deep/data") as scan:
+    with open_scan(folder / "corner.h5", dataset="deep/data", scan_shape=(24, 24)) as scan:
         scan = scan.calibrated(convergence_mrad=24.0, scan_step_A=0.5, bad_pixels=((3, 4),), voltage_kV=200.0)
         params = MapParams(pool="cell", center="global", fdr=0.1, lattice_px=(0.0, 7.96, 7.96, 0.0))
         return map_polarization(scan, load_classifier("template-niobate"), params)
@@ -57,7 +60,7 @@ def test_axes_and_scans_in_memory_are_told(mapped, tmp_path):
     nameless = replace(mapped, provenance={**mapped.provenance, "input": {"path": None, "shape": [2, 3, 4, 5]}})
     (first,) = export_map(turned, tmp_path, ["py"], stem="turned")
     (second,) = export_map(nameless, tmp_path, ["py"], stem="nameless")
-    assert "'axes': AxisOrder(stored=('scan_x', 'scan_y', 'det_y', 'det_x'), mirrored=())" in first.read_text()
+    assert "axes=AxisOrder(stored=('scan_x', 'scan_y', 'det_y', 'det_x'), mirrored=())" in first.read_text()
     assert "name its file here" in second.read_text()
     for path in (first, second):
         compile(path.read_text(), str(path), "exec")
@@ -68,3 +71,14 @@ def test_a_quote_in_a_name_stays_a_name(mapped, tmp_path):
     (script,) = export_map(replace(mapped, provenance=evil), tmp_path, ["py"], stem="evil")
     names = [node for node in __import__("ast").parse(script.read_text()).body if type(node).__name__ == "Import"]
     assert [alias.name for node in names for alias in node.names] == ["numpy"]
+
+
+def test_the_script_opens_a_file_without_header_as_it_was_opened(tmp_path, monkeypatch):
+    np.arange(2 * 3 * 8 * 8, dtype=np.uint16).tofile(tmp_path / "scan.raw")
+    layout = RawLayout(dtype="uint16", detector_shape=(8, 8))
+    with open_scan(tmp_path / "scan.raw", scan_shape=(2, 3), raw=layout) as scan:
+        how = _opening({**describe_source(scan)})
+    known = {}
+    exec(how, {"RawLayout": RawLayout}, known)  # noqa: S102 -- code of our own
+    with open_scan(known["SCAN"], **known["HOW"]) as again:
+        assert again.shape == (2, 3, 8, 8)

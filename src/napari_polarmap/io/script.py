@@ -71,6 +71,7 @@ import numpy as np
 from napari_polarmap import PolarizationMap, load_classifier, map_polarization, open_scan
 from napari_polarmap.core.axes import AxisOrder
 from napari_polarmap.core.calibration import Calibration
+from napari_polarmap.io import RawLayout
 from napari_polarmap.pipeline.mapping import MapParams"""
 
 _RUN: Final = """\
@@ -82,7 +83,7 @@ classifier = load_classifier(MODEL)
 if classifier.info.sha256 != MODEL_SHA256:
     print("this is another version of the classifier; the map will differ")
 with open_scan(SCAN, **HOW) as scan:
-    result = map_polarization(replace(scan, calibration=CALIBRATION), classifier, PARAMS)
+    result = map_polarization(replace(scan, calibration=CALIBRATION), classifier, PARAMS, reference=REFERENCE)
 if result.provenance["input"].get("sha256", SCAN_SHA256) != SCAN_SHA256:
     print("this is another scan than that of the first run")"""
 
@@ -96,19 +97,21 @@ if first.is_file():
 
 
 def _opening(source: dict[str, Any]) -> str:
-    path = source.get("path")
-    how: dict[str, Any] = {}
-    if source.get("shape"):
-        how["scan_shape"] = tuple(source["shape"][:2])
+    path, options, axes = source.get("path"), source.get("options") or {}, source.get("axes")
+    how: dict[str, str] = {}
     if source.get("dataset"):
-        how["dataset"] = source["dataset"]
-    text = pformat(how)
-    if axes := source.get("axes"):
-        order = f"AxisOrder(stored={tuple(axes['stored'])!r}, mirrored={tuple(axes['mirrored'])!r})"
-        text = f"{text[:-1]}, 'axes': {order}}}" if how else f"{{'axes': {order}}}"
+        how["dataset"] = repr(source["dataset"])
+    if options.get("scan_shape"):
+        how["scan_shape"] = repr(tuple(options["scan_shape"]))
+    if options.get("allow_external"):
+        how["allow_external"] = "True"
+    if raw := options.get("raw"):
+        how["raw"] = f"RawLayout(**{ ({**raw, 'detector_shape': tuple(raw['detector_shape'])})!r})"
+    if axes:
+        how["axes"] = f"AxisOrder(stored={tuple(axes['stored'])!r}, mirrored={tuple(axes['mirrored'])!r})"
     place = "scan.h5" if not path else str(Path(path).resolve()) if Path(path).exists() else str(path)
     note = "" if path else "  # the scan was in memory; name its file here"
-    return f"SCAN = {place!r}{note}\nHOW = {text}"
+    return f"SCAN = {place!r}{note}\nHOW = dict({', '.join(f'{name}={text}' for name, text in how.items())})"
 
 
 def _options(provenance: dict[str, Any]) -> str:
@@ -123,9 +126,12 @@ def _options(provenance: dict[str, Any]) -> str:
     params = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in (provenance.get("parameters") or {}).items()
-        if value is not None
+        if value is not None and name.isidentifier()
     }
-    return f"CALIBRATION = {_call('Calibration', known)}\nPARAMS = {_call('MapParams', params)}"
+    reference = provenance.get("reference")
+    compared = reference if isinstance(reference, int) else None
+    texts = [f"CALIBRATION = {_call('Calibration', known)}", f"PARAMS = {_call('MapParams', params)}"]
+    return "\n".join([*texts, f"REFERENCE = {compared!r}  # a class, or an array of classes"])
 
 
 def _call(name: str, arguments: dict[str, Any]) -> str:
