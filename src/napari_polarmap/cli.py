@@ -7,7 +7,9 @@ does not fit, 130 after Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import atexit
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,12 +17,16 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from napari_polarmap import commands
+from napari_polarmap.core.ordered import left_behind
 from napari_polarmap.terminal import UsageError, complain
 
 OK: Final = 0
 BUG: Final = 1
 BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130
+
+_NO_MEMORY: Final = "there is not enough memory for this; close other programs, or map a part of the scan"
+_WORDS_OF_NO_MEMORY: Final = ("allocate memory", "can't start new thread", "Cannot allocate", "bad_alloc")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,11 +42,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         Arguments after the program's name; those of the process when not given.
     """
+    code = _main(argv)
+    if left_behind():  # threads that hang in a read would hold the process at its end
+        atexit.register(os._exit, code)
+    return code
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console may not know every letter
+    for name in () if debug else ("tifffile", "RosettaSciIO", "rsciio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # one sentence is said of a bad file, by us
     try:
         args = build_parser().parse_args(arguments)
         args.run(args)
@@ -58,8 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ImportError) as error:
         return _fail(f"error: {error}", BAD_INPUT, debug=debug)
     except MemoryError:
-        return _fail("error: there is not enough memory for this", BAD_INPUT, debug=debug)
+        return _fail(f"error: {_NO_MEMORY}", BAD_INPUT, debug=debug)
     except Exception as error:  # noqa: BLE001 -- the last resort, so that nobody meets a bare traceback
+        if any(words in str(error) for words in _WORDS_OF_NO_MEMORY):
+            return _fail(f"error: {_NO_MEMORY}", BAD_INPUT, debug=debug)
         reason = f"{type(error).__name__}: {error}"
         return _fail(f"error: unexpected {reason}; --debug shows where, please report it", BUG, debug=debug)
     return OK

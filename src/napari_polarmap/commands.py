@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_polarmap.core.ordered import waiting
 from napari_polarmap.core.whole_file import whole_file
 from napari_polarmap.terminal import ProgressLine, UsageError, say
 
@@ -335,7 +336,7 @@ def _mapped(
     from napari_polarmap.pipeline.mapping import map_polarization
 
     classifier = load_classifier(model)
-    with ProgressLine() as line:
+    with ProgressLine() as line, waiting(line.waiting):
         return map_polarization(scan, classifier, params, reference=reference, progress=line.step, **how)
 
 

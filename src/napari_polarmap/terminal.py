@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from napari_polarmap.core.ordered import WORTH_TELLING_S, waiting_text
+
 if TYPE_CHECKING:
     from napari_polarmap.pipeline.mapping import Progress
 
@@ -31,6 +33,7 @@ class ProgressLine:
     def __init__(self) -> None:
         self._watched = sys.stderr.isatty()
         self._last = 0.0
+        self._told = False
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show `stage` with a bar."""
@@ -45,6 +48,16 @@ class ProgressLine:
     def step(self, progress: Progress) -> None:
         """Show a step of a pipeline."""
         self(progress.stage, progress.done, progress.total)
+
+    def waiting(self, seconds: float) -> None:
+        """Say that nothing has come for a while: on the line, or once where no one watches."""
+        if seconds < WORTH_TELLING_S:
+            self._told = False
+        elif self._watched:
+            self(waiting_text(seconds), 0, 0)
+        elif not self._told:
+            complain(f"{waiting_text(seconds)} Ctrl-C stops")
+            self._told = True
 
     def __enter__(self) -> ProgressLine:
         return self

@@ -8,8 +8,10 @@ without it (other systems than Linux) inputs are changed blindly. The first byte
 
 from __future__ import annotations
 
+import json
 import logging
 import random
+import subprocess
 import sys
 import time
 import warnings
@@ -85,9 +87,9 @@ def _crystal(load_config: Callable[[Path], object]) -> Callable[[Path], object]:
 class Target:
     """One call reads one input; what a parser may not raise, it raises."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, counts: Path) -> None:
         self.parsers = list(parsers().items())
-        self.folder = folder
+        self.folder, self.counts = folder, counts
         self.n = 0
 
     def __call__(self, data: bytes) -> None:
@@ -109,6 +111,8 @@ class Target:
                 COUNTS[f"{name} refused"] += 1
             if time.monotonic() - start > LONGEST_S:
                 raise RuntimeError(f"{name}: took {time.monotonic() - start:.0f} s")
+        if self.n % 50 == 0:
+            self.counts.write_text(json.dumps(COUNTS))
 
 
 def seeds(corpus: Path) -> None:
@@ -152,39 +156,43 @@ def blindly(target: Target, corpus: Path, seconds: float) -> None:
         target(bytes(data[: rng.randint(1, len(data))] if rng.random() < 0.3 else data))
 
 
-def told() -> None:
-    """Print how many inputs were tried and how they ended."""
-    print(f"inputs: {sum(COUNTS.values())} tried, {sum(COUNTS.values())} survived")  # noqa: T201
-    for name, count in sorted(COUNTS.items()):
-        print(f"  {name}: {count}")  # noqa: T201
+def told(counts: Path) -> None:
+    """Print how many inputs were tried and how they ended; those after the last save are missing."""
+    found = json.loads(counts.read_text())
+    print(f"inputs: {sum(found.values())} tried, {sum(found.values())} survived")
+    for name, count in sorted(found.items()):
+        print(f"  {name}: {count}")
 
 
-def main(arguments: list[str]) -> None:
-    """Run until time is up."""
+def main(arguments: list[str]) -> int:
+    """Run until time is up, in a process of its own: a crash of the interpreter would be a finding too."""
+    corpus = Path(arguments[1])
+    counts = corpus.with_suffix(".json")
+    seeds(corpus)
+    counts.write_text("{}")
+    if "--here" not in arguments:
+        code = subprocess.run([sys.executable, *arguments, "--here"], check=False).returncode
+        told(counts)
+        print("no crash and no hang" if code == 0 else f"ended with {code}: see the input written to {corpus.parent}")
+        return code
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    corpus = Path(arguments[1])
-    seconds = next((float(word.partition("=")[2]) for word in arguments if word.startswith("-max_total_time=")), 600.0)
     try:
         import atheris
     except ImportError:
-        print("atheris is not installed: inputs are changed blindly")  # noqa: T201
-        seeds(corpus)
+        print("atheris is not installed: inputs are changed blindly")
+        given = [word.partition("=")[2] for word in arguments if word.startswith("-max_total_time=")]
         with TemporaryDirectory() as folder:
-            blindly(Target(Path(folder)), corpus, seconds)
-        told()
-        return
-    import atexit
-
+            blindly(Target(Path(folder), counts), corpus, float((given or [600])[0]))
+        return 0
     with atheris.instrument_imports(include=["napari_polarmap.io", "napari_polarmap.core.config"]):
         parsers()
-    seeds(corpus)
-    atexit.register(told)
+    limits = ["-timeout=25", "-rss_limit_mb=6000", "-max_len=20000", f"-artifact_prefix={corpus.parent}/"]
     with TemporaryDirectory() as folder:
-        target = Target(Path(folder))
-        atheris.Setup([*arguments, "-timeout=25", "-rss_limit_mb=6000", "-max_len=20000"], target)
+        atheris.Setup([word for word in arguments if word != "--here"] + limits, Target(Path(folder), counts))
         atheris.Fuzz()
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    sys.exit(main(sys.argv))

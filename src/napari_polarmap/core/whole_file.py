@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 @contextmanager
@@ -19,6 +22,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     ----------
     path : str or Path
         Of the file, or folder, to write.
+
+    Raises
+    ------
+    OSError
+        If there is no room for it, whichever way the writer says so.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -27,7 +35,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         if path.is_dir():
             shutil.rmtree(path)
         partial.replace(path)
+    except Exception as error:
+        if any(text in str(error) for text in _NO_ROOM):
+            reason = "there is no room for it on its disk; what was there before is as it was"
+            raise OSError(errno.ENOSPC, reason, str(path)) from error
+        raise
     finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that may no longer be written to keeps it
+            if partial.is_dir():
+                shutil.rmtree(partial)
+            partial.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from napari_polarmap.core.calibration import Calibration, known_changes
+from napari_polarmap.core.whole_file import whole_file
 
 FORMAT: Final = "napari-polarmap calibration"
 FORMAT_VERSION: Final = 1
@@ -19,7 +20,8 @@ def save_calibration(calibration: Calibration, path: str | Path) -> Path:
     path = Path(path)
     known = {name: value for name, value in calibration.record().items() if value is not None}
     record = {"format": FORMAT, "format_version": FORMAT_VERSION, "calibration": known}
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_polarmap.core.directions import ANGLES_DEG, COLORS, LABELS, N_DIRECTIONS
 from napari_polarmap.core.lattice import Lattice
 from napari_polarmap.core.misclassification import ErrorAnalysis
+from napari_polarmap.core.whole_file import whole_file
 
 PANELS: Final = ("confusion", "regions", "cell", "spectrum")
 _MOST_ARCS: Final = 24
@@ -23,8 +24,7 @@ def error_figure(analysis: ErrorAnalysis, path: str | Path, *, title: str = "") 
     draw_errors(figure, analysis)
     if title:
         figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=130)
-    return Path(path)
+    return _written(figure, Path(path), dpi=130)
 
 
 def draw_errors(figure: Figure, analysis: ErrorAnalysis, *, columns: int = 2) -> None:
@@ -170,5 +170,10 @@ def irregularity_figure(
         panels[0].plot([2, 2 + lattice.period_px], [row, row], color="#ffb000", lw=3)
     figure.colorbar(shown, ax=panels[2], shrink=0.8).ax.tick_params(labelsize=7)
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=110)
-    return Path(path)
+    return _written(figure, Path(path), dpi=110)
+
+
+def _written(figure: Figure, path: Path, *, dpi: int) -> Path:
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=dpi, format=path.suffix.lstrip("."))
+    return path

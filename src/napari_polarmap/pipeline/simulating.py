@@ -136,7 +136,8 @@ def _claim(folder: Path, config: SimulationConfig, *, resume: bool) -> None:
     if mark.exists() and mark.read_text(encoding="utf-8") != wanted:
         raise ConfigError(f"{folder}: pieces of another configuration; delete the folder or choose another --out")
     folder.mkdir(exist_ok=True)
-    mark.write_text(wanted, encoding="utf-8")
+    with whole_file(mark) as partial:
+        partial.write_text(wanted, encoding="utf-8")
 
 
 def _make_piece(config: SimulationConfig, index: int, path: str) -> None:

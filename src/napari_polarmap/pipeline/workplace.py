@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from napari_polarmap.core import ordered
 from napari_polarmap.core.ordered import in_order, processors
 from napari_polarmap.core.own_modes import OwnModes
 from napari_polarmap.pipeline.frame import Frame
@@ -65,7 +65,7 @@ class Threads:
         torch = sys.modules.get("torch")
         before = torch.get_num_threads() if torch else 1
         try:
-            with threadpool_limits(1), ThreadPoolExecutor(n, "polarmap", initializer=alone) as threads:
+            with threadpool_limits(1), ordered.Threads(n, "polarmap", alone) as threads:
                 yield from in_order(threads, partial(work, setting), items, ahead=n)
         finally:
             if torch:

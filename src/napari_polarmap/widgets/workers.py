@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import isgeneratorfunction
 from typing import Any
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject
 
+from napari_polarmap.core.ordered import WORTH_TELLING_S, waiting, waiting_text
+from napari_polarmap.pipeline.inspection import Progress
+
 _SIGNALS = ("yielded", "returned", "errored", "aborted", "finished")
+
+
+class _Cancelled(Exception):
+    """Work was cancelled while it waited."""
 
 
 class _Job(QObject):
@@ -23,10 +31,26 @@ class _Job(QObject):
         super().__init__(jobs)
         self._jobs = jobs
         self.handlers = {name: kwargs.pop(name) for name in _SIGNALS if name in kwargs}
-        self.worker = create_worker(function, *args, _start_thread=False, _ignore_errors=True, **kwargs)
+        guarded = self._guarded_steps if isgeneratorfunction(function) else self._guarded
+        self.worker = create_worker(guarded, function, *args, _start_thread=False, _ignore_errors=True, **kwargs)
         for name in _SIGNALS:
             if hasattr(self.worker, name):
                 getattr(self.worker, name).connect(getattr(self, f"_on_{name}"))
+
+    def _guarded(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with waiting(self._while_waiting):
+            return function(*args, **kwargs)
+
+    def _guarded_steps(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with waiting(self._while_waiting):
+            return (yield from function(*args, **kwargs))
+
+    def _while_waiting(self, seconds: float) -> None:
+        """Give up if that was asked for; tell of a wait that looks like a disk that does not answer."""
+        if self.worker.abort_requested:
+            raise _Cancelled
+        if seconds > WORTH_TELLING_S and "yielded" in self.handlers:
+            self.worker.yielded.emit(Progress(waiting_text(seconds), 0, 0))
 
     def _tell(self, name: str, *args: Any) -> None:
         if name in self.handlers:
@@ -41,7 +65,7 @@ class _Job(QObject):
 
     def _on_errored(self, error: Exception) -> None:
         self._jobs.release(self)
-        self._tell("errored", error)
+        self._tell(*(("aborted",) if isinstance(error, _Cancelled) else ("errored", error)))
 
     def _on_aborted(self) -> None:
         self._jobs.release(self)
