@@ -33,7 +33,7 @@ from docs_given import Here, make, smaller
 from napari_polarmap.cli import main as polarmap
 from napari_polarmap.pipeline import simulating
 
-QUICK = ("README.md", "docs/tutorial.md", "docs/extend.md")
+QUICK = ("docs/tutorial.md", "docs/extend.md")
 """Pages that the default test run checks."""
 
 MADE_SMALL = ("polarmap simulate", "polarmap train")
