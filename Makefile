@@ -2,7 +2,8 @@
 # make lint   style, types and import rule      make bench  speed against other programs
 # make bench-paper   the published comparison done again; bench-paper-quick: its short form
 # make docs   the documentation, strictly       make docs-check   every command and code block in it
-# make screenshots  photographs of the real window
+# make screenshots  photographs of the real window   make changes   the change log of the next release
+# make dist   wheel and archive, looked at      make wheel-check  the wheel in an empty environment
 # make clean  remove what these made            make distclean  and the environment
 #
 # All but clean first set up .venv with the versions of constraints.txt; a second run finds it ready.
@@ -10,7 +11,7 @@
 
 .DEFAULT_GOAL := demo
 .NOTPARALLEL:
-.PHONY: demo test lint format pytest bench bench-paper bench-paper-quick docs docs-check screenshots clean distclean system setup setup-docs
+.PHONY: demo test lint format pytest bench bench-paper bench-paper-quick docs docs-check changes dist wheel-check screenshots clean distclean system setup setup-docs setup-release
 
 bin := .venv/bin
 export PYTHON ?= python3
@@ -51,6 +52,19 @@ docs: setup-docs
 docs-check: setup
 	$(bin)/python tools/check_docs.py $(ARGS)
 
+changes: setup-release
+	$(bin)/towncrier build --draft --version next
+
+dist: setup-release
+	rm -rf dist
+	$(bin)/python -m build --no-isolation
+	$(bin)/twine check --strict dist/*
+	$(bin)/check-manifest --no-build-isolation
+
+# pip installs into a new environment: some minutes, most of them PyTorch
+wheel-check: system setup dist
+	$(bin)/python tools/check_wheel.py dist/*.whl $(ARGS)
+
 screenshots: system setup
 	xvfb-run -a -s "-screen 0 1600x1000x24" $(bin)/python tools/screenshots.py
 
@@ -59,6 +73,9 @@ setup:
 
 setup-docs: setup
 	@sh tools/setup.sh python docs
+
+setup-release: setup
+	@sh tools/setup.sh python release
 
 system:
 	@sh tools/setup.sh system

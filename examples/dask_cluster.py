@@ -8,9 +8,9 @@
 # %% [markdown]
 # # Drive a Dask cluster
 #
-# Needs `napari-polarmap[distributed]`. The cluster here is made of two threads, so that the example runs anywhere. On a
-# real one put the address of its scheduler (`tcp://HOST:8786`) in place of `cluster.scheduler_address`; its workers must
-# see the file under the same path.
+# Needs `napari-polarmap[distributed]`. The cluster here is made of two threads, so that the example runs anywhere. On
+# a real one put the address of its scheduler (`tcp://HOST:8786`) in place of `cluster.scheduler_address`; its workers
+# must see the file under the same path.
 
 # %%
 from importlib.resources import files

@@ -8,9 +8,9 @@
 # %% [markdown]
 # # Train on a CIF
 #
-# From the CIF file of a perovskite to a classifier and a map. Needs `napari-polarmap[simulation]`. Everything is kept so
-# small that it takes half a minute, so the classifier is good for nothing but showing the way: for one that is, take the
-# numbers of `benchmarks/sets/pbtio3.toml`, and see the page *Use another material*.
+# From the CIF file of a perovskite to a classifier and a map. Needs `napari-polarmap[simulation]`. Everything is kept
+# so small that it takes half a minute, so the classifier is good for nothing but showing the way: for one that is,
+# take the numbers of `benchmarks/sets/pbtio3.toml`, and see the page *Use another material*.
 
 # %%
 import subprocess
