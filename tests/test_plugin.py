@@ -98,6 +98,7 @@ def test_the_docks_are_named_as_in_the_documentation(manifest):
         "Explorer",
         "Calibration",
         "Error analysis",
+        "Batch",
         "Train a classifier",
     ]
 
