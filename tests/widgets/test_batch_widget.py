@@ -91,7 +91,7 @@ def test_a_folder_becomes_a_table_with_thumbnails_and_one_error(dock, qtbot, fol
     assert dock.said.text() == (
         f"2 of 3 scans mapped; batch.csv and batch.png are in {folder.parent / 'out'}. 1 failed: see the table."
     )
-    assert texts(dock, 0)[1:] == ["a.h5\nLU 56 %, RM 44 %", "0 %", "1.4 %", "80 %"]
+    assert texts(dock, 0)[1:] == ["a.h5\nLU\u00a056\u00a0%, RM\u00a044\u00a0%", "0 %", "1.4 %", "80 %"]
     assert texts(dock, 1)[1].startswith("b.h5\nnot a")
     assert not dock.table.item(0, 0).icon().isNull()
     assert dock.table.item(1, 0).icon().isNull()

@@ -259,7 +259,7 @@ def _texts(item: BatchItem) -> list[str]:
     if not item.facts:
         return [item.path.name, "", "", ""]
     shares = sorted(((item.facts[label], label) for label in LABELS), reverse=True)
-    named = ", ".join(f"{label} {100 * share:.0f} %" for share, label in shares[:3] if share >= 0.02)
+    named = ", ".join(f"{label}\u00a0{100 * share:.0f}\u00a0%" for share, label in shares[:3] if share >= 0.02)
     sure = item.facts.get("median_confidence")
     return [
         f"{item.path.name}\n{named or 'no direction'}",
