@@ -1,15 +1,42 @@
-"""What MkDocs does while it builds the site: the page of commands is made from their ``--help``."""
+"""What MkDocs does while it builds the site: it fills in what is written elsewhere.
+
+``<!-- commands -->`` becomes the ``--help`` of every command, ``<!-- include NAME.md -->`` a text at the top
+of the repository, ``<!-- unreleased -->`` the fragments of the change log.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
+from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Return the page with the help of every command in place of ``<!-- commands -->``."""
-    return markdown.replace("<!-- commands -->", _commands()) if "<!-- commands -->" in markdown else markdown
+    """Return the page with its marks filled in."""
+    markdown = re.sub(r"<!-- include (\S+) -->", lambda found: _text(found[1]), markdown)
+    for mark, make in (("<!-- commands -->", _commands), ("<!-- unreleased -->", _unreleased)):
+        if mark in markdown:
+            markdown = markdown.replace(mark, make())
+    return markdown
+
+
+def _text(name: str) -> str:
+    """Return a text at the top, with links as seen from the pages."""
+    return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+
+
+def _unreleased() -> str:
+    items: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "changes").glob("*.*.md")):
+        items.setdefault(path.name.split(".")[1].capitalize(), []).append(path.read_text(encoding="utf-8").strip())
+    return "\n".join(
+        f"### {kind}\n\n" + "".join(f"- {each.replace(chr(10), chr(10) + '  ')}\n" for each in texts)
+        for kind, texts in sorted(items.items())
+    )
 
 
 def _commands() -> str:
