@@ -409,6 +409,16 @@ def test_export_refuses_what_is_no_result(refuse, scan_file, tmp_path):
     assert "has not finished" in refuse("export", tmp_path / "half.h5", "--to", tmp_path / "out")
 
 
+def test_samples_are_named_or_copied_and_nothing_is_overwritten(run, capsys, tmp_path):
+    named = [Path(line) for line in run("samples").splitlines()]
+    assert all(path.is_file() for path in named)
+    assert [path.name for path in named] == ["two_domains.h5", "defect.h5"]
+    run("samples", "--to", tmp_path / "mine")
+    assert (tmp_path / "mine" / "defect.h5").read_bytes() == named[1].read_bytes()
+    assert main(["samples", "--to", str(tmp_path / "mine")]) == 2
+    assert "two_domains.h5: exists already" in capsys.readouterr().err
+
+
 def test_demo_maps_every_packaged_sample(run, mapped, tmp_path, monkeypatch, scan_file):
     (tmp_path / "sample_data").mkdir()
     scan_file.rename(tmp_path / "sample_data" / "two_domains.h5")

@@ -48,22 +48,43 @@ def test_blocks_keep_their_lines_titles_and_remarks(docs, tmp_path, monkeypatch)
     assert (second.given, second.commands) == ((), ["a   b"])
 
 
-def inline_commands() -> list[tuple[str, str]]:
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    found = {
-        (page.name, " ".join(command.split()))
-        for page in pages
-        for command in re.findall(r"`(python benchmarks/[^`]+)`", page.read_text(encoding="utf-8"))
-    }
-    return sorted(found)
+def inline(pattern: str) -> list[tuple[str, str]]:
+    """Return page and command for what stands in the running text."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return sorted(
+        {
+            (page.name, " ".join(command.split()))
+            for page in pages
+            for command in re.findall(rf"`({pattern} [^`]+)`", page.read_text(encoding="utf-8"))
+        }
+    )
+
+
+def options(words: list[str]) -> list[str]:
+    return [word.split("=")[0].rstrip(",;") for word in words if word.startswith("--")]
 
 
 def test_every_benchmark_named_in_the_text_is_there_and_knows_its_options():
-    for page, command in inline_commands():
+    found = [(page, command) for page, command in inline("python") if "benchmarks/" in command]
+    assert len(found) > 5
+    for page, command in found:
         script, *words = command.split()[1:]
         text = (ROOT / script).read_text(encoding="utf-8")
-        options = [word for word in words if word.startswith("--")]
-        assert [option for option in options if f'"{option}"' not in text] == [], f"{page}: {command}"
+        assert [option for option in options(words) if f'"{option}"' not in text] == [], f"{page}: {command}"
+
+
+def test_every_command_named_in_the_text_is_there_and_knows_its_options(capsys):
+    from napari_polarmap.cli import main
+
+    helps: dict[str, str] = {}
+    for page, command in inline("polarmap"):
+        name, *words = command.split()[1:]
+        if name.startswith("--"):
+            continue
+        if name not in helps:
+            assert main([name, "--help"]) == 0, f"{page}: {command}"
+            helps[name] = capsys.readouterr().out
+        assert [option for option in options(words) if option not in helps[name]] == [], f"{page}: {command}"
 
 
 def test_the_quick_pages_run_block_by_block():
