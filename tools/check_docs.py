@@ -14,6 +14,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -49,6 +50,7 @@ class Reader:
     def __init__(self, folder: Path, store: Path, python: Path | None, *, verbose: bool) -> None:
         self.folder, self.store, self.python, self.verbose = folder, store, python, verbose
         self.names: dict[str, object] = {"__name__": "__main__"}
+        self.printed = ""  # by the last block of commands
         self.told: list[str] = []  # the Python blocks so far, for another interpreter
         self.left_running: list[subprocess.Popen[str]] = []
         (folder / "docs" / "images").mkdir(parents=True)
@@ -82,6 +84,7 @@ class Reader:
                 yaml.safe_load(block.text)
                 return "data"
             case "text":
+                self._compare(block)
                 return "output"
             case "python":
                 if block.title:
@@ -90,12 +93,20 @@ class Reader:
                 self._python(block)
                 return "run"
         how = set()
+        self.printed = ""
         for command in block.commands:
             begin = sum(os.times()[:4])
             how.add(self._command(block, command))
             if self.verbose:
                 print(f"    {sum(os.times()[:4]) - begin:6.1f} s  {command}", flush=True)
         return "named" if how == {"named"} else "run smaller" if "run smaller" in how else "run"
+
+    def _compare(self, block: Block) -> None:
+        """See that the lines of the block were printed, whatever the numbers."""
+        printed = {_without_numbers(line) for line in self.printed.splitlines()}
+        for line in block.text.splitlines():
+            if block.output and line.strip() not in ("", "...") and _without_numbers(line) not in printed:
+                raise BlockFailedError(f"{block.place}: {line!r} is not what is printed:\n{self.printed}")
 
     def _python(self, block: Block) -> None:
         if self.python is not None:
@@ -134,6 +145,7 @@ class Reader:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = polarmap(words)
+        self.printed += out.getvalue()
         if code:
             raise BlockFailedError(f"{block.place}: {command}\nends with {code}: {err.getvalue()}")
 
@@ -146,6 +158,7 @@ class Reader:
         run = subprocess.run(
             words, cwd=folder or self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
+        self.printed += run.stdout
         if run.returncode:
             told = (run.stdout + run.stderr)[-3000:]
             raise BlockFailedError(f"{block.place}: {words[-1]}\nends with {run.returncode}: {told}")
@@ -156,6 +169,10 @@ class Reader:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGTERM)
             program.wait(20)
+
+
+def _without_numbers(line: str) -> str:
+    return re.sub(r"\d+(\.\d+)?", "#", line.strip())
 
 
 @contextlib.contextmanager

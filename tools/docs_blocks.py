@@ -6,6 +6,8 @@ A remark in the line before a block, which no reader sees, says how it is checke
     <!-- skip: WHY -->                  the next block is not run here, and why
     <!-- background -->                 the lines of the next block go on running until the page ends
     <!-- slow -->                       the next block is left out by ``check_docs.py --no-slow``
+    <!-- output -->                     the next block, a `text`, is what the commands before it print, but for the numbers;
+                                        a line ``...`` stands for others
 
 `title="name"` in the first line of a block makes it a file of that name.
 """
@@ -22,7 +24,7 @@ LANGUAGES = ("sh", "python", "toml", "json", "yaml", "text")
 """Of these, `text` is what a program says or a drawing, and nothing to run."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)(?P<rest>.*)$")
-_REMARK = re.compile(r"^ *<!-- (?P<word>given|skip|background|slow)(?:: (?P<text>.+?))? -->$")
+_REMARK = re.compile(r"^ *<!-- (?P<word>given|skip|background|slow|output)(?:: (?P<text>.+?))? -->$")
 _SNIPPET = re.compile(r'^--8<-- "(?P<path>.+)"$', flags=re.MULTILINE)
 
 
@@ -39,6 +41,7 @@ class Block:
     skip: str = ""
     background: bool = False
     slow: bool = False
+    output: bool = False
 
     @property
     def place(self) -> str:
@@ -92,6 +95,7 @@ def blocks(page: Path) -> Iterator[Block]:
                 skip=remarks.get("skip", ""),
                 background="background" in remarks,
                 slow="slow" in remarks,
+                output="output" in remarks,
             )
             if block.language not in LANGUAGES:
                 raise ValueError(f"{block.place}: language {block.language!r}; choose one of {', '.join(LANGUAGES)}")
