@@ -6,8 +6,8 @@ A remark in the line before a block, which no reader sees, says how it is checke
     <!-- skip: WHY -->                  the next block is not run here, and why
     <!-- background -->                 the lines of the next block go on running until the page ends
     <!-- slow -->                       the next block is left out by ``check_docs.py --no-slow``
-    <!-- output -->                     the next block, a `text`, is what the commands before it print, but for the numbers;
-                                        a line ``...`` stands for others
+    <!-- output -->                     the next block, a `text`, is what the commands before it print, but
+                                        for the numbers; a line ``...`` stands for others
 
 `title="name"` in the first line of a block makes it a file of that name.
 """
