@@ -79,7 +79,7 @@ def test_every_command_is_declared_and_can_be_imported(manifest):
 
 def test_only_sections_that_napari_knows_are_used(manifest):
     used = {name for name, value in manifest.contributions.model_dump().items() if value}
-    assert used == {"commands", "readers", "writers", "widgets", "sample_data"}
+    assert used == {"commands", "readers", "writers", "widgets", "sample_data", "configurations"}
 
 
 def test_the_reader_takes_every_format_but_plain_pictures(manifest):
@@ -98,6 +98,7 @@ def test_the_docks_are_named_as_in_the_documentation(manifest):
         "Explorer",
         "Calibration",
         "Error analysis",
+        "Compare maps",
         "Batch",
         "Train a classifier",
     ]
