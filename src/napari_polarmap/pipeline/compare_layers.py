@@ -11,7 +11,6 @@ from napari_polarmap.core.comparison import ONE_UNDEFINED, Comparison
 from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layer_base import (
-    LIGHT,
     ROLE_KEY,
     LayerData,
     layer_options,
@@ -108,7 +107,7 @@ def _captions(result: PolarizationMap) -> LayerData:
         role_of("captions"),
         scan_geometry(result_calibration(result)),
         features={"name": COMPARED},
-        text={"string": "{name}", "anchor": "upper_left", "size": 10, "color": LIGHT},
+        text={"string": "{name}", "anchor": "upper_left", "size": 10, "color": STEP_COLORS[5]},
         size=0.01,
         face_color="transparent",
         border_width=0.0,
