@@ -36,7 +36,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(path)
         partial.replace(path)
     except Exception as error:
-        if any(text in str(error) for text in _NO_ROOM):
+        if _no_room(error):
             reason = "there is no room for it on its disk; what was there before is as it was"
             raise OSError(errno.ENOSPC, reason, str(path)) from error
         raise
@@ -45,3 +45,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             if partial.is_dir():
                 shutil.rmtree(partial)
             partial.unlink(missing_ok=True)
+
+
+def _no_room(error: BaseException | None) -> bool:
+    """Tell whether a full disk is behind an error, however far."""
+    while error is not None:
+        if any(text in str(error) for text in _NO_ROOM):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -181,7 +181,8 @@ class PolarizationMap:
             If the folder cannot be written; an existing file is left as it was.
         """
         path = Path(path)
-        with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        # Made in memory: HDF5 cannot close a file on a full disk, and would hold its room as long as the program runs.
+        with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
             file.attrs["format"] = FORMAT
             file.attrs["format_version"] = FORMAT_VERSION
             file.attrs["complete"] = True
@@ -192,6 +193,10 @@ class PolarizationMap:
             file["provenance"] = json.dumps(self.provenance, indent=1, sort_keys=True)
             if self.display:
                 file["display"] = json.dumps(self.display, indent=1)
+            file.flush()
+            image = file.id.get_file_image()
+        with whole_file(path) as partial:
+            partial.write_bytes(image)
         return path
 
     @classmethod

@@ -99,13 +99,18 @@ class Answers:
         return np.asarray(values[tuple(index)], np.float32)
 
 
-def window_places(averages: NDArray[np.float32], answer: Answers, tile: Tile) -> tuple[sparse.csr_array, Indices]:
+def window_places(
+    averages: NDArray[np.float32], answer: Answers, tile: Tile, whole: NDArray[np.bool_] | None
+) -> tuple[sparse.csr_array, Indices]:
     """Return the matrix from a tile's base windows to the windows centred in it, and their indices.
 
-    A window larger than the scan ends with it: its weights then sum to less than 1.
+    A window larger than the scan ends with it: its weights then sum to less than 1. So do those of a window with base
+    windows that are not `whole`, which are left out.
     """
     rows, columns = answer.of(tile)
     shift = [at[pick] - part.start for at, pick, part in zip(answer.axes, (rows, columns), tile.nodes, strict=True)]
     matrix = pooling_matrix(averages.shape[:2], shift[0], shift[1], answer.pool.weights)
+    if whole is not None:
+        matrix = sparse.csr_array(matrix @ sparse.diags_array(whole.ravel().astype(matrix.dtype)))
     place = [grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij")]
     return matrix, (place[0], place[1])

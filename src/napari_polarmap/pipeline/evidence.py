@@ -17,6 +17,7 @@ from napari_polarmap.pipeline.answers import BATCH, Answers, window_places
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.pipeline.looking import Windows, embed, look, tell
+from napari_polarmap.pipeline.missing import undisturbed
 from napari_polarmap.pipeline.segmenting import Segments
 from napari_polarmap.pipeline.tiling import Tile, blocks, shape_of, tiles
 from napari_polarmap.pipeline.unfinished import Place, Unfinished
@@ -116,7 +117,9 @@ def classify(
             yield Progress("classifying", done, total)
         batches = sum(-(-len(rows) * len(columns) // BATCH) for rows, columns in (each.of(tile) for each in answers))
         # Segments are sought in the answers to whole windows, so these come first.
-        for before, asked in ((0, _windows(averages, answers, tile)), (batches, segments.windows(tile, averages))):
+        whole = undisturbed(frame.hollow, plan, tile) if plan else None
+        asked_whole, asked_parts = _windows(averages, answers, tile, whole), segments.windows(tile, averages, whole)
+        for before, asked in ((0, asked_whole), (batches, asked_parts)):
             for windows, told in workplace.each(tell, setting, islice(asked, max(0, here.windows - before), None)):
                 (answers[windows.size] if windows.label < 0 else segments).keep(windows, told)
                 here = here._replace(windows=here.windows + 1)
@@ -132,17 +135,22 @@ def _modes(frame: Frame) -> OwnModes:
         np.unique(np.linspace(0, max(0, n - _SQUARE_PX), _SQUARES).astype(int)) for n in frame.scan.scan_shape
     )
     squares = [(slice(row, row + _SQUARE_PX), slice(column, column + _SQUARE_PX)) for row in rows for column in columns]
-    return own_modes(np.concatenate([frame.patterns(*square) for square in squares]))
+    patterns = np.concatenate([frame.patterns(*square) for square in squares])
+    seen = patterns.any(axis=(1, 2))
+    return own_modes(patterns if seen.all() or not seen.any() else patterns[seen])
 
 
-def _windows(averages: NDArray[np.float32], answers: list[Answers], tile: Tile) -> Iterator[Windows]:
+def _windows(
+    averages: NDArray[np.float32], answers: list[Answers], tile: Tile, whole: NDArray[np.bool_] | None
+) -> Iterator[Windows]:
     """Yield the windows centred in a tile, smallest first, some at a time."""
     edge = round(averages.shape[2] ** 0.5)
     for answer in answers:
-        matrix, place = window_places(averages, answer, tile)
+        matrix, place = window_places(averages, answer, tile, whole)
         share = np.asarray(matrix.sum(axis=1)).ravel()
         for first in range(0, matrix.shape[0], BATCH):
             some = slice(first, first + BATCH)
-            patterns = np.maximum(matrix[some] @ averages.reshape(-1, edge**2), 0) / share[some, None]
+            divisor = np.where(share[some] > 0, share[some], 1)[:, None]
+            patterns = np.maximum(matrix[some] @ averages.reshape(-1, edge**2), 0) / divisor
             positions = answer.pool.effective_positions * share[some].astype(np.float64)
             yield Windows(answer.size, (place[0][some], place[1][some]), patterns.reshape(-1, edge, edge), positions)

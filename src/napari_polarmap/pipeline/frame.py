@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.missing import donors, missing_positions
 from napari_polarmap.core.resampling import Resampler, resample_patterns
 from napari_polarmap.core.sums import plain, read_block
 from napari_polarmap.models.registry import Classifier
@@ -33,6 +34,11 @@ class Frame:
         self.crystal_angle_deg = scan.calibration.crystal_angle_deg
         self.counted = scan.dtype.kind in "ui"
         """The patterns are counts, of electrons as far as known."""
+        missing = missing_positions(inspection.statistics.total, counted=self.counted)
+        self._donors = donors(missing, self._lattice())
+        self._missing = missing if missing.any() else None
+        self.hollow: NDArray[np.bool_] = missing & (self._donors[..., 0] < 0)
+        """Positions without a pattern, and without another that stands for it."""
         self.estimator = fitting_estimator(classifier)
         info, calibration = classifier.info, scan.calibration
         self._geometry: dict[str, Any] = {
@@ -54,12 +60,28 @@ class Frame:
         return np.maximum(total * positions, 1.0) if self.counted else None
 
     def patterns(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Return the patterns of a block, crystal axes along the array axes, shape (n, grid, grid)."""
+        """Return the patterns of a block, crystal axes along the array axes, shape (n, grid, grid).
+
+        For a position without a pattern another stands, see `missing.donors`.
+        """
         raw, _ = read_block(self.scan, rows, columns, self._resampler.box)
+        centers = self.centers[rows, columns]
+        if self._missing is not None:
+            raw, centers = raw.copy(), centers.copy()
+            for i, j in np.argwhere(self._missing[rows, columns] & ~self.hollow[rows, columns]):
+                y, x = (int(at) for at in self._donors[rows, columns][i, j])
+                raw[i, j] = read_block(self.scan, slice(y, y + 1), slice(x, x + 1), self._resampler.box)[0][0, 0]
+                centers[i, j] = self.centers[y, x]
         patterns = plain(raw).reshape(-1, *raw.shape[2:])
-        grid: NDArray[np.float32] = self._resampler(patterns, self.centers[rows, columns].reshape(-1, 2))
+        grid: NDArray[np.float32] = self._resampler(patterns, centers.reshape(-1, 2))
         grid *= self._coverage
         return grid
+
+    def _lattice(self) -> NDArray[np.float64] | None:
+        """Return the lattice given, or the one found."""
+        if self.params.lattice_px is not None:
+            return np.reshape(np.asarray(self.params.lattice_px, np.float64), (2, 2))
+        return self.inspection.lattice.vectors_px if self.inspection.lattice.known else None
 
     def _covered(self) -> NDArray[np.float32]:
         """Where the detector sees both a pixel of the grid and the one opposite.

@@ -9,10 +9,12 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_polarmap.core.bad_pixels import find_bad_pixels
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.descan import Descan, centers_over, measure_descan
 from napari_polarmap.core.lattice import Lattice, lattice_from_step
 from napari_polarmap.core.lattice_search import find_lattice
+from napari_polarmap.core.missing import missing_positions
 from napari_polarmap.core.preprocessing import (
     Disk,
     ScanStatistics,
@@ -144,6 +146,11 @@ def conclude(scan: Scan4D, statistics: ScanStatistics, descan: Descan) -> Inspec
     lattice = _lattice(scan, statistics, notes)
     if statistics.n_unreadable:
         notes.append(f"{statistics.n_unreadable} patterns could not be read; they are undefined in the map.")
+    if not known.bad_pixels and (n_bad := _suspect_pixels(scan, statistics)):
+        notes.append(
+            f"{n_bad} detector pixel{'s look' if n_bad > 1 else ' looks'} dead or hot; measure the bad pixels, so that "
+            "neighbours fill them."
+        )
     if statistics.n_bad_pixels:
         notes.append(f"{statistics.n_bad_pixels} detector readings were not finite; they were counted as zero.")
     return Inspection(disk, statistics, lattice, mrad_per_px, plane_px, descan, notes)
@@ -163,6 +170,12 @@ def disk_centers(inspection: Inspection, center: Centring) -> NDArray[np.float64
         return inspection.plane_px
     moved = com - np.nanmedian(com, axis=(0, 1)) + inspection.disk.center_px
     return np.where(np.isfinite(moved), moved, fixed)
+
+
+def _suspect_pixels(scan: Scan4D, statistics: ScanStatistics) -> int:
+    counted = scan.dtype.kind in "ui"
+    dead, hot = find_bad_pixels(statistics.mean_pattern, int(np.prod(scan.scan_shape)) if counted else None)
+    return int(dead.sum() + hot.sum())
 
 
 def _disk(scan: Scan4D, mean_pattern: NDArray[np.float64]) -> Disk:
@@ -195,6 +208,9 @@ def _statistics(scan: Scan4D, disk: Disk | None, stage: str) -> Generator[Progre
 def _lattice(scan: Scan4D, statistics: ScanStatistics, notes: list[str]) -> Lattice:
     com = np.nan_to_num(statistics.com_px - np.nanmean(statistics.com_px, axis=(0, 1)))
     images = np.stack([statistics.bright, statistics.total - statistics.bright, com[..., 0], com[..., 1]])
+    missing = missing_positions(statistics.total, counted=scan.dtype.kind in "ui")
+    if missing.any():
+        images[:, missing] = images[:, ~missing].mean(axis=1, keepdims=True)
     known = scan.calibration
     lattice = find_lattice(images, None if known.scan_step_A is None else NOMINAL_LATTICE_A / known.scan_step_A)
     if lattice.resolved or known.scan_step_A is None:

@@ -66,7 +66,7 @@ class Windows:
         Rows and columns among the windows of this size.
     patterns : ndarray of float32, shape (n, edge, edge)
     effective_positions : ndarray, shape (n,)
-        Equally weighted scan positions with the same counting noise.
+        Equally weighted scan positions with the same counting noise; 0 where there is nothing to average.
     label : int
         Segment that they are confined to; -1 for whole windows.
     """
@@ -120,7 +120,10 @@ def tell(setting: Setting, windows: Windows) -> Told:
     if frame.estimator is not None:
         estimate = frame.estimator.estimate(windows.patterns, electrons)
         numbers |= {name: np.asarray(getattr(estimate, name), np.float32) for name in ESTIMATED}
-    return Told(_log_probability(answer), numbers)
+    said = _log_probability(answer)
+    for values in (said, *numbers.values()):
+        values[windows.effective_positions <= 0] = np.nan
+    return Told(said, numbers)
 
 
 def _added(

@@ -59,17 +59,22 @@ class Segments:
             k: v for part in self.parts.values() for k, v in part.arrays().items()
         }
 
-    def windows(self, tile: Tile, averages: NDArray[np.float32]) -> Iterator[Windows]:
-        """Find the segments of a tile whose whole windows are answered; yield parts of windows to be asked."""
+    def windows(
+        self, tile: Tile, averages: NDArray[np.float32], whole: NDArray[np.bool_] | None = None
+    ) -> Iterator[Windows]:
+        """Find the segments of a tile whose whole windows are answered; yield parts of windows to be asked.
+
+        Base windows that are not `whole` tell nothing.
+        """
         if self.plan is None or not self.used:
             return
-        settled, large = segment_tile(self.frame, self.plan, tile, averages, self.answers)
+        settled, large = segment_tile(self.frame, self.plan, tile, averages, self.answers, whole)
         rows, columns = (
             slice(own.start - node.start, own.stop - node.start)
             for own, node in zip(tile.centred, tile.nodes, strict=True)
         )
         self.belief[tile.centred], self.large[tile.centred] = settled[rows, columns], large[rows, columns]
-        for windows, told in parts_of_windows(averages, settled.argmax(axis=-1), self.answers, tile):
+        for windows, told in parts_of_windows(averages, settled.argmax(axis=-1), self.answers, tile, whole):
             if told is None:
                 yield windows
             else:
@@ -108,7 +113,12 @@ class Segments:
 
 
 def segment_tile(
-    frame: Frame, plan: WindowPlan, tile: Tile, averages: NDArray[np.float32], answers: list[Answers]
+    frame: Frame,
+    plan: WindowPlan,
+    tile: Tile,
+    averages: NDArray[np.float32],
+    answers: list[Answers],
+    whole: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return log-probabilities of the segment of every base window of a tile, shape (y, x, 9), and which are large."""
     if frame.estimator is None:
@@ -124,6 +134,8 @@ def segment_tile(
     evidence = np.concatenate(
         [cell_evidence(model, patterns[each], variance[each], known[each, 0], known[each, 1:]) for each in some]
     )
+    if whole is not None:
+        evidence[~whole.ravel()] = 0
     overlap = plan.width_px**2 / (plan.grid.step[0] * plan.grid.step[1])
     belief = join_cells(evidence.reshape(*shape, -1), overlap)
     return belief, large_segments(belief.argmax(axis=-1), float(np.median(1 / variance)) / overlap)
@@ -162,7 +174,11 @@ def _plane(axes: list[NDArray[np.int64]], middle: list[float]) -> NDArray[np.flo
 
 
 def parts_of_windows(
-    averages: NDArray[np.float32], labels: NDArray[np.intp], answers: list[Answers], tile: Tile
+    averages: NDArray[np.float32],
+    labels: NDArray[np.intp],
+    answers: list[Answers],
+    tile: Tile,
+    whole: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[Windows, Told | None]]:
     """Yield the part of every window inside each segment, some at a time, and what is said of it where that is known.
 
@@ -171,7 +187,7 @@ def parts_of_windows(
     edge = round(averages.shape[2] ** 0.5)
     flat = averages.reshape(-1, edge**2)
     for answer in answers:
-        matrix, place = window_places(averages, answer, tile)
+        matrix, place = window_places(averages, answer, tile, whole)
         full = np.asarray(matrix.sum(axis=1)).ravel()
         for label in np.unique(labels):
             inside = labels == label
@@ -180,8 +196,8 @@ def parts_of_windows(
             pure = np.flatnonzero(kept[:, 1] >= _PURE * full)
             if len(pure):
                 where = place[0][pure], place[1][pure]
-                whole = Windows(answer.size, where, np.empty((0, edge, edge), np.float32), np.zeros(0), int(label))
-                yield whole, answer.told(where)
+                nothing = np.empty((0, edge, edge), np.float32)
+                yield Windows(answer.size, where, nothing, np.zeros(0), int(label)), answer.told(where)
             some = np.flatnonzero((kept[:, 1] > 1e-6) & (kept[:, 1] < _PURE * full))
             least = 0.999 * answer.pool.weights.max()
             for first in range(0, len(some), BATCH):
