@@ -58,6 +58,7 @@ crop_px = 16
 phonons = 1
 [probe]
 per_cell = 3
+spread_cells = [1, 2]
 """
 TRAIN = """
 name = "drill"
@@ -207,7 +208,7 @@ class Command:
     def check(self) -> None:
         """Read everything under a final name; what is half written does not read."""
         for path in self.target.iterdir():
-            if path.name.endswith((".unfinished", ".part", ".pieces")):
+            if path.name.endswith((".unfinished", ".part", ".pieces", ".bin")):
                 continue
             if path.suffix == ".tif":
                 tifffile.imread(path)
@@ -499,7 +500,7 @@ def here_disk_full_and_read_only(folder: Path) -> None:
 
 DRILLS: dict[str, Drill] = {name: drill for name, drill in list(globals().items()) if name.startswith("here_")}
 DRILLS |= {f"kill_9_{kind}_{at}": _killed(kind, at) for kind, ats in {
-    "map": (1, 3), "export": (2, 20), "train": (1,), "simulate": (1, 3)}.items() for at in ats}  # fmt: skip
+    "map": (1, 2), "export": (2, 20), "train": (1,), "simulate": (1, 3)}.items() for at in ats}  # fmt: skip
 DRILLS |= {f"disk_full_{kind}": _disk_full(kind) for kind in ("map", "export", "train", "simulate")}
 DRILLS |= {f"read_only_{kind}": _read_only(kind) for kind in ("map", "export", "train", "simulate")}
 DRILLS |= {drill.__name__: drill for drill in (out_of_memory, stalled_share_and_ctrl_c, two_runs_at_once)}

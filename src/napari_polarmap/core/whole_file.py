@@ -8,8 +8,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
-_NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
+_REASONS: Final = {
+    "No space left on device": "there is no room for it on its disk; what was there before is as it was",
+    "Disk quota exceeded": "there is no room for it within the quota; what was there before is as it was",
+    "Read-only file system": "its disk can only be read; choose another folder",
+    "Permission denied": "not allowed to write it; check the permissions of the folder, or choose another",
+}
+"""What writers say somewhere in their errors, each in its own way, and what it means."""
 
 
 @contextmanager
@@ -26,7 +33,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If there is no room for it, whichever way the writer says so.
+        If its disk does not take it, whichever way the writer says so.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -36,10 +43,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(path)
         partial.replace(path)
     except Exception as error:
-        if _no_room(error):
-            reason = "there is no room for it on its disk; what was there before is as it was"
-            raise OSError(errno.ENOSPC, reason, str(path)) from error
-        raise
+        reason = _reason(error)
+        if reason is None:
+            raise
+        raise OSError(errno.EIO, reason, str(path)) from error
     finally:
         with suppress(OSError):  # a folder that may no longer be written to keeps it
             if partial.is_dir():
@@ -47,10 +54,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def _no_room(error: BaseException | None) -> bool:
-    """Tell whether a full disk is behind an error, however far."""
+def _reason(error: BaseException | None) -> str | None:
+    """Return why a disk did not take a file, however far that lies behind an error; None for other errors."""
     while error is not None:
-        if any(text in str(error) for text in _NO_ROOM):
-            return True
+        for text, meaning in _REASONS.items():
+            if text in str(error):
+                return meaning
         error = error.__cause__ or error.__context__
-    return False
+    return None
