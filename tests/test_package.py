@@ -101,6 +101,7 @@ def test_the_wheel_holds_manifest_weights_and_sample_data(tmp_path):
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 80e6
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
     wanted = [PACKAGE / "napari.yaml", PACKAGE / "py.typed", *shipped("models/weights/*"), *shipped("sample_data/*")]

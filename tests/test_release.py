@@ -71,3 +71,22 @@ def test_the_classifiers_are_those_that_napari_and_pypi_look_for():
     classifiers = PROJECT["project"]["classifiers"]
     assert {"Framework :: napari", "Typing :: Typed", "Operating System :: OS Independent"} <= set(classifiers)
     assert PROJECT["project"]["entry-points"]["napari.manifest"] == {"napari-polarmap": "napari_polarmap:napari.yaml"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda path: path.stem)
+def test_workflows_and_issue_forms_are_whole(path):
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.parent.name == "workflows":
+        for name, job in content["jobs"].items():
+            assert job["timeout-minutes"] <= 90, name
+            assert content["permissions"] == {"contents": "read"}, "a job asks for more where it needs it"
+    elif path.stem != "config":
+        assert {"name", "description", "body"} <= set(content)
+        assert all(part["attributes"] for part in content["body"])
+
+
+def test_only_the_job_that_publishes_may_prove_who_it_is():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8"))["jobs"]
+    assert jobs["publish"]["environment"]["name"] == "pypi"
+    assert {name for name, job in jobs.items() if "id-token" in job.get("permissions", {})} == {"publish"}
+    assert "password" not in str(jobs)

@@ -47,8 +47,9 @@ class BlockFailedError(Exception):
 class Reader:
     """Someone who follows one page in an empty folder."""
 
-    def __init__(self, folder: Path, store: Path, python: Path | None, *, verbose: bool) -> None:
-        self.folder, self.store, self.python, self.verbose = folder, store, python, verbose
+    def __init__(self, folder: Path, store: Path, python: Path | None, *, hurried: bool, verbose: bool) -> None:
+        self.folder, self.store, self.python = folder, store, python
+        self.hurried, self.verbose = hurried, verbose
         self.names: dict[str, object] = {"__name__": "__main__"}
         self.printed = ""  # by the last block of commands
         self.told: list[str] = []  # the Python blocks so far, for another interpreter
@@ -69,6 +70,8 @@ class Reader:
             make(name, self.folder, self.store)
         if block.skip:
             return "not run"
+        if block.slow and self.hurried:
+            return "left out"
         if block.title:
             path = self.folder / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,10 +179,10 @@ def _without_numbers(line: str) -> str:
 
 
 @contextlib.contextmanager
-def reader(store: Path, python: Path | None, *, verbose: bool) -> Iterator[Reader]:
+def reader(store: Path, python: Path | None, **how: bool) -> Iterator[Reader]:
     """Give a reader an empty folder of its own."""
     with tempfile.TemporaryDirectory(prefix="polarmap-docs-") as name, contextlib.chdir(name):
-        someone = Reader(Path(name), store, python, verbose=verbose)
+        someone = Reader(Path(name), store, python, **how)
         try:
             yield someone
         finally:
@@ -187,7 +190,7 @@ def reader(store: Path, python: Path | None, *, verbose: bool) -> Iterator[Reade
 
 
 def check(
-    page: Path, store: Path, python: Path | None = None, *, slow: bool = True, verbose: bool = False
+    page: Path, store: Path, python: Path | None = None, *, hurried: bool = False, verbose: bool = False
 ) -> tuple[Counter[str], list[str]]:
     """Follow a page; return how many blocks were checked how, and why some were not.
 
@@ -198,9 +201,9 @@ def check(
     """
     counts: Counter[str] = Counter()
     reasons = []
-    with reader(store, python, verbose=verbose) as someone:
+    with reader(store, python, hurried=hurried, verbose=verbose) as someone:
         for block in blocks(page):
-            how = "left out" if block.slow and not slow else someone.follow(block)
+            how = someone.follow(block)
             counts[how] += 1
             if how == "not run":
                 reasons.append(f"{block.place}: {block.skip}")
@@ -213,7 +216,7 @@ def main() -> int:
     parser.add_argument("pages", type=Path, nargs="*", help="pages to follow (default: all)")
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}")
     parser.add_argument("--python", type=Path, help="run everything as programs of this interpreter's environment")
-    parser.add_argument("--no-slow", dest="slow", action="store_false", help="leave out what is marked as slow")
+    parser.add_argument("--no-slow", dest="hurried", action="store_true", help="leave out what is marked as slow")
     parser.add_argument("--verbose", action="store_true", help="every command with its time")
     options = parser.parse_args()
     chosen = [ROOT / name for name in QUICK] if options.quick else [path.resolve() for path in options.pages]
@@ -226,7 +229,7 @@ def main() -> int:
         for page in chosen or pages():
             begin = sum(os.times()[:4])
             try:
-                counts, why = check(page, Path(store), python, slow=options.slow, verbose=options.verbose)
+                counts, why = check(page, Path(store), python, hurried=options.hurried, verbose=options.verbose)
             except BlockFailedError as failure:
                 failures.append(str(failure))
                 counts, why = Counter(failed=1), []

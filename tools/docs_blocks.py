@@ -57,7 +57,7 @@ class Block:
 
 def pages() -> list[Path]:
     """Return what is read by people: the pages, and the texts at the top of the repository."""
-    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")]
     return [path for path in [*top, *sorted((ROOT / "docs").rglob("*.md"))] if path.exists()]
 
 

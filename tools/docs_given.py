@@ -40,7 +40,7 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
 }
 """What simulations of each kind are made smaller by."""
 
-SMALL_TRAINING = {"epochs": 1, "patience": 0, "components": 6, "neighbours": 3, "singles": 1, "batch": 4, "binning": 4}
+SMALL_TRAINING = {"epochs": 1, "patience": 0, "components": 6, "neighbours": 3, "singles": 1, "batch": 4}
 
 
 class Here(Executor):
@@ -57,6 +57,8 @@ class Here(Executor):
 
 def make(name: str, folder: Path, store: Path) -> None:
     """Put the file `name` into `folder`; `store` keeps what has been made before."""
+    if (folder / name).exists():
+        return
     kept = store / name
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +155,7 @@ def smaller(text: str) -> str:
             config.setdefault("specimen", {})["cells"] = 3
             config.setdefault("probe", {})["per_cell"] = 4
     elif "network" in config:
-        config |= SMALL_TRAINING
+        config |= SMALL_TRAINING | {"binning": 2 if config["network"].startswith("vgg") else 4}
     return "".join(_toml(config))
 
 
