@@ -40,6 +40,10 @@ QUICK = ("docs/tutorial.md", "docs/extend.md")
 MADE_SMALL = ("polarmap simulate", "polarmap train")
 
 
+DATA = {"toml": tomllib.loads, "json": json.loads, "yaml": yaml.safe_load}
+"""Languages of which a block is read, and not run."""
+
+
 class BlockFailedError(Exception):
     """A block did not run; the message says where and what it said."""
 
@@ -76,25 +80,17 @@ class Reader:
             path = self.folder / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(smaller(block.text) if block.language == "toml" else block.text, encoding="utf-8")
-        match block.language:
-            case "toml":
-                tomllib.loads(block.text)
-                return "data"
-            case "json":
-                json.loads(block.text)
-                return "data"
-            case "yaml":
-                yaml.safe_load(block.text)
-                return "data"
-            case "text":
-                self._compare(block)
-                return "output"
-            case "python":
-                if block.title:
-                    compile(block.text, block.title, "exec")
-                    return "file"
-                self._python(block)
-                return "run"
+        if block.language in DATA:
+            DATA[block.language](block.text)
+            return "data"
+        if block.language == "text":
+            self._compare(block)
+            return "output"
+        if block.language == "python":
+            return self._python(block)
+        return self._commands(block)
+
+    def _commands(self, block: Block) -> str:
         how = set()
         self.printed = ""
         for command in block.commands:
@@ -111,11 +107,14 @@ class Reader:
             if block.output and line.strip() not in ("", "...") and _without_numbers(line) not in printed:
                 raise BlockFailedError(f"{block.place}: {line!r} is not what is printed:\n{self.printed}")
 
-    def _python(self, block: Block) -> None:
+    def _python(self, block: Block) -> str:
+        if block.title:
+            compile(block.text, block.title, "exec")
+            return "file"
         if self.python is not None:
             self.told.append(block.text)
             self._program(block, [str(self.python), "-c", "".join(self.told)])
-            return
+            return "run"
         text = "\n" * block.line + block.text  # so that a traceback shows the line of the page
         sys.path.insert(0, str(self.folder))
         try:
@@ -125,6 +124,7 @@ class Reader:
             raise BlockFailedError(f"{block.place}\n{traceback.format_exc(limit=-4)}") from None
         finally:
             sys.path.remove(str(self.folder))
+        return "run"
 
     def _command(self, block: Block, command: str) -> str:
         if command.startswith("make "):
