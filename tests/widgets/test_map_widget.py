@@ -293,6 +293,7 @@ def test_without_convergence_the_run_waits_for_it(dock, qtbot, write_scan, patte
 def test_conditions_outside_the_training_set_are_warned_of(loaded):
     loaded.dataset.calibration.convergence_mrad.setValue(30)
     assert "30.0 mrad (trained for 22.5 to 25.5 mrad)" in loaded.classifier.reason.text()
+    assert loaded.classifier.reason.text().startswith("▲ Outside what this classifier was trained on")
     assert loaded.classifier.run_button.isEnabled()
 
 
@@ -488,6 +489,15 @@ def test_the_classifier_list_tells_network_thickness_and_scores(loaded):
     for part in ("objective: classification", "convergence: 22.5 to 25.5 mrad", "licence: CC0-1.0", "opposite: 1 %"):
         assert part in tooltip
     assert "nan" not in tooltip
+
+
+def test_the_list_of_classifiers_unfolds_to_a_table(loaded):
+    table = loaded.classifier.model.table
+    shown = [[table.model().index(row, column).data() for column in range(8)] for row in range(2)]
+    assert shown[0] == ["Test network (recommended)", "CNN", "classification", "?", "8 to 60 nm", "?", "90 %", "?"]
+    assert shown[1][0] == "Second (recommended)"
+    header = [table.model().headerData(column, Qt.Orientation.Horizontal) for column in range(8)]
+    assert header[1:5] == ["network", "objective", "material", "thickness"]
 
 
 def test_a_stack_asks_for_its_scan_shape(dock, qtbot, tmp_path, patterns):

@@ -23,6 +23,7 @@ from napari_polarmap.models.registry import Classifier
 from napari_polarmap.pipeline.evidence import Evidence, classify
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspect_scan, inspection_steps
+from napari_polarmap.pipeline.model_range import out_of_range
 from napari_polarmap.pipeline.parameters import MapParams
 from napari_polarmap.pipeline.review import with_reference, with_regions
 from napari_polarmap.pipeline.sets import set_map
@@ -116,6 +117,9 @@ def map_steps(
         inspection = yield from inspection_steps(scan)
     frame = Frame(scan, classifier, inspection, params)
     plan, notes = plan_windows(scan, inspection, params)
+    measured_mrad = inspection.disk.radius_px * inspection.mrad_per_px
+    if outside := out_of_range(classifier.info, scan.calibration, convergence_mrad=measured_mrad):
+        notes = [*notes, outside]
     provenance = _provenance(frame, plan, notes)
     run = {name: value for name, value in provenance.items() if name != "date"}
     evidence = yield from classify(frame, plan, workplace=workplace, unfinished=unfinished, run=run)

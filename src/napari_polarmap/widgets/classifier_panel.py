@@ -13,8 +13,10 @@ from napari_polarmap.models.registry import list_models
 from napari_polarmap.models.weights import ModelInfo, read_info
 from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.pipeline.mapping import MapParams
+from napari_polarmap.pipeline.model_range import in_words
+from napari_polarmap.widgets.classifier_list import SHORT, ClassifierList
 from napari_polarmap.widgets.model_news import NEWS
-from napari_polarmap.widgets.section import Form, fit_width, note
+from napari_polarmap.widgets.section import Form, State, fit_width, note
 
 POOLING = {
     "auto": "automatic window",
@@ -23,15 +25,6 @@ POOLING = {
 }
 MAIN_SCORE = "accuracy_pooled_1e6"
 """Held-out score that the dock shows; the tooltip has them all."""
-SHORT = {
-    "cnn": "CNN",
-    "published_cnn": "CNN as published",
-    "resnet18": "ResNet-18",
-    "resnet50": "ResNet-50",
-    "vgg11": "VGG-11",
-    "vgg16": "VGG-16",
-    "pca_knn": "PCA and kNN",
-}
 NETWORKS = {"cnn": "convolutional network", "pca_knn": "PCA and nearest neighbours"}
 
 
@@ -62,8 +55,7 @@ class ClassifierPanel(QWidget):
         NEWS.models_changed.connect(self.list_models)
 
     def _build(self) -> None:
-        self.model = QComboBox()
-        fit_width(self.model)
+        self.model = ClassifierList()
         self.model.currentIndexChanged.connect(self._on_model)
         self.details = note()
         self.custom_button = QPushButton("File…")
@@ -118,10 +110,7 @@ class ClassifierPanel(QWidget):
         chosen = self.info
         self._infos = [*list_models(), *self._custom]
         self.model.blockSignals(True)
-        self.model.clear()
-        for index, info in enumerate(self._infos):
-            self.model.addItem(info.title)
-            self.model.setItemData(index, describe(info), Qt.ItemDataRole.ToolTipRole)
+        self.model.show_classifiers(self._infos, [describe(info) for info in self._infos])
         names = [info.name for info in self._infos]
         self.model.setCurrentIndex(names.index(chosen.name) if chosen and chosen.name in names else 0)
         self.model.blockSignals(False)
@@ -165,7 +154,8 @@ class ClassifierPanel(QWidget):
         """Enable Run, or disable it and say why; a warning does not disable it."""
         self.run_button.setEnabled(not reason)
         self.run_button.setToolTip(reason or "Compute the polarization map of this scan")
-        self.reason.setText(reason or warning)
+        self.reason.setText(reason or (f"▲ {warning}" if warning else ""))
+        self.reason.setStyleSheet(f"color: {State.ATTENTION.value[1]};" if warning and not reason else "")
         self.reason.setVisible(bool(reason or warning))
 
     def show_running(self, running: bool) -> None:
@@ -201,7 +191,7 @@ def summarize(info: ModelInfo) -> str:
     """Return network, range of thickness and the main held-out score."""
     parts = [SHORT.get(info.network, info.network), info.objective]
     if info.thickness_nm[1] > 0:
-        parts.append(f"{_range(info.thickness_nm)} nm")
+        parts.append(f"{in_words(info.thickness_nm)} nm")
     text = ("recommended: " if info.recommended else "") + ", ".join(parts)
     score = info.scores.get(MAIN_SCORE)
     return text if score is None else f"{text}\nheld out: {_score(score)} of windows of 10⁶ electrons right"
@@ -215,9 +205,9 @@ def describe(info: ModelInfo) -> str:
         f"network: {NETWORKS.get(info.network, SHORT.get(info.network, info.network))}, objective: {info.objective}",
         f"material: {info.material} {info.zone_axis}".rstrip(),
         f"voltage: {info.voltage_kV:g} kV",
-        f"convergence: {_range(info.convergence_mrad)} mrad",
-        f"thickness: {_range(info.thickness_nm)} nm",
-        f"specimen tilt: {_range(info.tilt_mrad)} mrad" if info.tilt_mrad[1] > 0 else "",
+        f"convergence: {in_words(info.convergence_mrad)} mrad",
+        f"thickness: {in_words(info.thickness_nm)} nm",
+        f"specimen tilt: {in_words(info.tilt_mrad)} mrad" if info.tilt_mrad[1] > 0 else "",
         f"training set: {info.training_set}" if info.training_set else "",
         *(
             f"held out, {name.replace('_', ' ')}: {_score(value)}"
@@ -228,28 +218,6 @@ def describe(info: ModelInfo) -> str:
         f"SHA-256: {info.sha256[:16]}…",
     ]
     return "\n".join(line for line in lines if line)
-
-
-def out_of_range(info: ModelInfo, *, convergence_mrad: float | None, voltage_kV: float | None) -> str:
-    """Return a warning where the scan was taken outside the training set's conditions, else nothing."""
-    parts = []
-    low, high = info.convergence_mrad
-    if convergence_mrad is not None and not 0.97 * low <= convergence_mrad <= 1.03 * high:
-        parts.append(f"convergence {convergence_mrad:.1f} mrad (trained for {_range(info.convergence_mrad)} mrad)")
-    if voltage_kV is not None and abs(voltage_kV - info.voltage_kV) > 0.05 * info.voltage_kV:
-        parts.append(f"{voltage_kV:g} kV (trained for {info.voltage_kV:g} kV)")
-    return f"Outside what this classifier was trained on: {'; '.join(parts)}. Do not trust the map." if parts else ""
-
-
-def _range(limits: tuple[float, float]) -> str:
-    low, high = limits
-    return _rounded(low) if low == high else f"{_rounded(low)} to {_rounded(high)}"
-
-
-def _rounded(value: float) -> str:
-    """Return a number with as few digits as keep it within a percent."""
-    tries = (float(f"{value:.{digits}g}") for digits in (1, 2, 3, 6))
-    return f"{next((rounded for rounded in tries if abs(rounded - value) <= 0.01 * abs(value)), value):g}"
 
 
 def _score(value: float) -> str:

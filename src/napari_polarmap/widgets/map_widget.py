@@ -19,9 +19,10 @@ from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import load_classifier
 from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspection_steps
 from napari_polarmap.pipeline.mapping import MapParams, map_steps
+from napari_polarmap.pipeline.model_range import out_of_range
 from napari_polarmap.pipeline.preview import quick_look
 from napari_polarmap.plugin import is_result
-from napari_polarmap.widgets.classifier_panel import ClassifierPanel, out_of_range
+from napari_polarmap.widgets.classifier_panel import ClassifierPanel
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
 from napari_polarmap.widgets.disk_panel import DiskPanel
 from napari_polarmap.widgets.display_panel import DisplayPanel
@@ -378,7 +379,7 @@ class MapWidget(Dock):
         convergence_mrad, mrad_per_px = scan.calibration.convergence_mrad, self._mrad_per_px()
         if convergence_mrad is None and mrad_per_px is not None and self.inspection is not None:
             convergence_mrad = mrad_per_px * self.inspection.disk.radius_px
-        return out_of_range(info, convergence_mrad=convergence_mrad, voltage_kV=scan.calibration.voltage_kV)
+        return out_of_range(info, scan.calibration, convergence_mrad=convergence_mrad)
 
     # 4: the map
 
