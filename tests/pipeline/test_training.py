@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_polarmap.core.config import ConfigError
+from napari_polarmap.core.config import ConfigError, load_table
 from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.models.registry import load_classifier
 from napari_polarmap.models.weights import read_info
+from napari_polarmap.pipeline.train_config import TrainConfig
 from napari_polarmap.pipeline.training import train, train_steps
 from napari_polarmap.pipeline.training_data import NONE, load_training_data
 from training_files import training_set
@@ -147,3 +148,10 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, data_file):
     assert done[0] > 5 * 2
     assert out.exists()
     assert not (tmp_path / ".m.safetensors.pooled.training").exists()
+
+
+def test_a_network_that_halves_more_often_than_the_pattern_allows_is_refused(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text('network = "vgg11"\nbinning = 4\n')
+    with pytest.raises(ConfigError, match=r"deep.toml: binning = 4 .* choose 1 or 2"):
+        load_table(TrainConfig, path)

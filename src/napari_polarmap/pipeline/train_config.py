@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_polarmap.core.config import Uniform, choice, number, whole
+from napari_polarmap.core.config import ConfigError, Uniform, choice, number, whole
 from napari_polarmap.pipeline.augmentation import Augmentation
 from napari_polarmap.pipeline.fitting import FitOptions
 from napari_polarmap.pipeline.published import PublishedAugmentation
@@ -88,6 +88,13 @@ class TrainConfig:
     recommended: int = whole(0, 0, 1)
     augmentation: Augmentation = field(default_factory=Augmentation)
     published: PublishedAugmentation = field(default_factory=PublishedAugmentation)
+
+    def __post_init__(self) -> None:
+        if self.network.startswith("vgg") and self.binning > 2:
+            raise ConfigError(
+                f"binning = {self.binning} leaves too little of a pattern for {self.network}, which halves it five times; "
+                "choose 1 or 2"
+            )
 
     @property
     def kinds(self) -> tuple[bool, ...]:
