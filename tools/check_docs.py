@@ -17,6 +17,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -136,7 +137,7 @@ class Reader:
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
             self.left_running.append(program)
-            time.sleep(2)
+            _wait_for(command)
         elif command.startswith("polarmap ") and self.python is None and not set(command) & set("|<>&;$"):
             self._polarmap(block, command)
         else:
@@ -172,6 +173,23 @@ class Reader:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGTERM)
             program.wait(20)
+
+
+def _wait_for(command: str) -> None:
+    """Wait until a program that goes on running can be used: its port answers, its worker has been seen."""
+    from distributed import Client
+
+    port = int(re.search(r"(?::|--port )(\d{4,5})", command)[1])
+    end = time.monotonic() + 120
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=5):
+            break
+        if time.monotonic() > end:
+            raise BlockFailedError(f"{command}: nothing answers at port {port}")
+        time.sleep(0.2)
+    if command.startswith("dask worker"):
+        with Client(f"tcp://localhost:{port}") as client:
+            client.wait_for_workers(1, timeout=120)
 
 
 def _without_numbers(line: str) -> str:

@@ -92,8 +92,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.network.startswith("vgg") and self.binning > 2:
             raise ConfigError(
-                f"binning = {self.binning} leaves too little of a pattern for {self.network}, which halves it five times; "
-                "choose 1 or 2"
+                f"binning = {self.binning} leaves too little of a pattern for {self.network}, "
+                "which halves it five times; choose 1 or 2"
             )
 
     @property
