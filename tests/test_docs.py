@@ -48,6 +48,27 @@ def test_blocks_keep_their_lines_titles_and_remarks(docs, tmp_path, monkeypatch)
     assert (second.given, second.commands) == ((), ["a   b"])
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("```sh\npolarmap info missing.h5\n```\n", "page.md:1: polarmap info missing.h5\nends with 2"),
+        ("```sh\nexit 3\n```\n", "ends with 3"),
+        ("```python\nx = 1\n```\n```python\nx / 0\n```\n", "line 5, in <module>\n    x / 0"),
+        ("```sh\necho 3 files\n```\n<!-- output -->\n```text\n...\n4 files\n4 folders\n```\n", "'4 folders' is not"),
+    ],
+    ids=["command", "shell", "python", "output"],
+)
+def test_a_block_that_does_not_run_is_told_with_its_place(docs, tmp_path, monkeypatch, text, told):
+    import check_docs
+
+    monkeypatch.setattr(docs, "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(check_docs.BlockFailedError) as caught:
+        check_docs.check(page, tmp_path / "store")
+    assert told in str(caught.value)
+
+
 def inline(pattern: str) -> list[tuple[str, str]]:
     """Return page and command for what stands in the running text."""
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
