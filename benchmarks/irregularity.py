@@ -2,8 +2,9 @@
 
 For every scene with ``/defect`` (and ``/label``) it takes our score of irregularity and the simpler ones, and
 writes ``irregularity.md`` and ``irregularity.csv`` (area under the ROC curve per scene and method, share of the
-regular positions that is flagged, distance of the found from the true place in unit cells) and one figure per
-scene (bright field, truth, score, marked positions). Scenes without a defect show what is flagged wrongly.
+regular positions that is flagged, distance of the found from the true place in unit cells, kind of the strongest
+region of the map) and one figure per scene (bright field, truth, score, marked positions). Scenes without a defect
+show what is flagged wrongly.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_polarmap import load_classifier, open_scan
+from napari_polarmap import load_classifier, map_polarization, open_scan
 from napari_polarmap.core.irregularity import Irregularity, irregularity
 from napari_polarmap.core.lattice import Lattice, lattice_from_step
 from napari_polarmap.core.metrics import roc_auc, wall_distance
@@ -27,6 +28,7 @@ from napari_polarmap.io.error_figure import irregularity_figure
 from napari_polarmap.io.hdf5 import read_truth
 from napari_polarmap.models.registry import Classifier, default_model
 from napari_polarmap.pipeline.anomaly import OURS, anomalies
+from napari_polarmap.pipeline.review import regions_of
 
 SPANS = 0.8
 """Along a direction in which a defect is longer than this share of the scan, it has no place."""
@@ -54,6 +56,7 @@ def score_scene(path: Path, classifier: Classifier, folder: Path) -> dict[str, f
         raise SystemExit(f"{path}: holds no /defect; nothing to compare with")
     with open_scan(path) as scan:
         answer = anomalies(scan, classifier)
+        regions, _ = regions_of(map_polarization(scan, classifier))
     found, lattice = answer.found, answer.lattice
     cell = lattice.period_px if lattice.known else 0.0
     away = ndimage.distance_transform_edt(~truth) > cell if truth.any() else np.ones(truth.shape, bool)
@@ -64,7 +67,7 @@ def score_scene(path: Path, classifier: Classifier, folder: Path) -> dict[str, f
     row["flagged regular"] = float(found.irregular[away].mean()) if away.any() else float("nan")
     row["found"] = float(found.irregular[truth].mean()) if truth.any() else float("nan")
     row["distance [cells]"] = distance_cells(found, truth, lattice) if truth.any() else float("nan")
-    row["seconds"] = answer.seconds
+    row["kind"] = regions[0].kind.value if regions else "none"
     irregularity_figure(
         folder / f"{path.stem}.png",
         image=answer.bright,
@@ -79,11 +82,12 @@ def score_scene(path: Path, classifier: Classifier, folder: Path) -> dict[str, f
 
 def mean_row(rows: Sequence[dict[str, float | str]], name: str) -> dict[str, float | str]:
     """Return the averages over rows."""
-    numbers = [key for key in rows[0] if key != "scene"]
+    numbers = [key for key, value in rows[0].items() if not isinstance(value, str)]
     values = {key: np.array([float(row[key]) for row in rows]) for key in numbers}
-    return {"scene": name} | {
+    means = {
         key: float(np.nanmean(value)) if np.isfinite(value).any() else float("nan") for key, value in values.items()
     }
+    return {"scene": name} | means | {"kind": ""}
 
 
 def as_markdown(rows: Sequence[dict[str, float | str]]) -> str:

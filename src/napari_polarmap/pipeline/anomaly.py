@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +16,7 @@ from napari_polarmap.core.baselines import (
     over_a_patch,
 )
 from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.directions import N_DIRECTIONS
 from napari_polarmap.core.irregularity import Irregularity, irregularity
 from napari_polarmap.core.lattice import Lattice
 from napari_polarmap.models.registry import Classifier
@@ -45,15 +45,12 @@ class Anomalies:
     lattice : Lattice
     bright : ndarray
         Counts inside the disk.
-    seconds : float
-        Time that `irregularity` itself took.
     """
 
     scores: dict[str, NDArray[np.floating]]
     found: Irregularity
     lattice: Lattice
     bright: NDArray[np.float64]
-    seconds: float
 
 
 def anomalies(scan: Scan4D, classifier: Classifier, *, fdr: float = 0.05, seed: int = 0) -> Anomalies:
@@ -74,16 +71,14 @@ def anomalies(scan: Scan4D, classifier: Classifier, *, fdr: float = 0.05, seed: 
     empty = ~(statistics.total > 0)[..., None]
     probability = np.where(empty, np.nan, np.exp(evidence.single))
     outputs = classifier.embed(frame.patterns(slice(0, 1), slice(0, 1)))
-    start = time.perf_counter()
     found, alone = (
         irregularity(probability, lattice if lattice.known else None, embedding=np.where(empty, np.nan, each), fdr=fdr)
         for each in (signature(evidence, statistics), evidence.embedding[..., : outputs.shape[1]])
     )
-    seconds = (time.perf_counter() - start) / 2
     patterns = frame.patterns(slice(None), slice(None))
-    directions = np.nan_to_num(probability[..., :8], nan=0)
+    directions = np.nan_to_num(probability[..., :N_DIRECTIONS], nan=0)
     baselines = {
-        "confidence": lack_of_confidence(probability),
+        "confidence": lack_of_confidence(probability[..., :N_DIRECTIONS]),
         "neighbour disagreement": neighbour_disagreement(directions.argmax(axis=-1)),
         "virtual ADF": dark_field_anomaly(statistics.total - statistics.bright),
         "distance to mean pattern": distance_to_mean(patterns, scan.scan_shape),
@@ -99,7 +94,6 @@ def anomalies(scan: Scan4D, classifier: Classifier, *, fdr: float = 0.05, seed: 
         found=found,
         lattice=lattice,
         bright=statistics.bright,
-        seconds=seconds,
     )
 
 
