@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from napari_polarmap.core import kernels
 from napari_polarmap.core.sums import plain
+
+_STILL: Final = 0.01
+"""Centres that stay within this part of a pixel of the grid do not move."""
 
 
 def resample_patterns(
@@ -109,7 +114,7 @@ class Resampler:
         if distortion is not None:
             self.vectors = self.vectors @ distortion.T
         limits = np.array([centers_px.min(axis=0), centers_px.max(axis=0)]) if len(centers_px) else np.zeros((2, 2))
-        fixed = bool(np.ptp(limits, axis=0).max() < 1e-6)
+        fixed = bool(np.ptp(limits, axis=0).max() < _STILL * max(ratio, 1.0))
         reach = self.vectors.reshape(-1, 2)
         margin = 0 if fixed else 1
         low = np.clip(np.floor(limits[0] + reach.min(axis=0)) - margin, 0, np.array(detector_shape) - 1).astype(int)
@@ -121,7 +126,7 @@ class Resampler:
         self.middle: NDArray[np.float64] | None = None
         self.matrix: sparse.csr_array | None = None
         if fixed:
-            self.matrix = _sampling_matrix(limits[0] - self.corner + self.vectors, self.shape)
+            self.matrix = _sampling_matrix(limits.mean(axis=0) - self.corner + self.vectors, self.shape)
         elif self.vectors.shape[1] > 1:
             # The disk is brought to one place, then all is as if it had always been there.
             self.middle = np.round(np.clip(centers_px.mean(axis=0), 0, detector_shape))
