@@ -122,7 +122,7 @@ def test_the_mean_follows_the_region_that_is_drawn(dock, qtbot, window, scan):
     assert layer.mode == "add_rectangle"
     layer.add_rectangles([[0.6, 1.6], [3.4, 4.4]])
     qtbot.waitUntil(lambda: len(dock.compare.pinned) == 1)
-    assert dock.compare.pinned[0].caption == "mean of 9"
+    assert dock.compare.pinned[0].caption == "9 pos."
     np.testing.assert_allclose(dock.compare.pinned[0].pattern, scan.data[1:4, 2:5].mean(axis=(0, 1)))
     layer.data = [np.array([[3.6, 1.6], [3.6, 4.4], [6.4, 4.4], [6.4, 1.6]])]
     expected = scan.data[4:7, 2:5].mean(axis=(0, 1))

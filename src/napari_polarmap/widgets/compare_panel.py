@@ -91,7 +91,6 @@ class ComparePanel(QWidget):
         self.way.currentIndexChanged.connect(self._show)
         self.progress = ProgressRow("the averaging")
         self.said = note()
-        self.said.setText("Pin positions, or draw a region, to compare patterns.")
         self._grid = QGridLayout()
         self._grid.setSpacing(4)
         for column in range(ACROSS):
@@ -138,6 +137,11 @@ class ComparePanel(QWidget):
         self._show()
         self.changed.emit()
 
+    def say(self, text: str) -> None:
+        """Show a sentence."""
+        self.said.setText(text)
+        self.said.setVisible(bool(text))
+
     def set_scale(self, **scale: float) -> None:
         """Show counts as the large view does."""
         self._scale = scale
@@ -149,7 +153,7 @@ class ComparePanel(QWidget):
             widget.hide()
             widget.deleteLater()
         self.views = []
-        self.said.setVisible(not self.pinned)
+        self.say("" if self.pinned else "Pin positions, or draw a region, to compare patterns.")
         self.way.setVisible(len(self.pinned) > 1)
         self.clear_button.setEnabled(bool(self.pinned))
         top = max((top_of(np.nan_to_num(entry.pattern)) for entry in self.pinned), default=None)

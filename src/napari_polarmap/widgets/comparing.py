@@ -17,7 +17,7 @@ from napari_polarmap.widgets.compare_panel import REGION, ComparePanel, Pinned
 from napari_polarmap.widgets.explored import Explored
 from napari_polarmap.widgets.follower import Follower
 from napari_polarmap.widgets.map_layers import MapLayers
-from napari_polarmap.widgets.workers import Jobs, tell_error
+from napari_polarmap.widgets.workers import Jobs
 
 
 class DrawnShapes(QObject):
@@ -113,13 +113,13 @@ class Comparing(QObject):
         )
 
     def _on_mean(self, pattern: NDArray[np.float64]) -> None:
-        caption = f"mean of {int(self._mask.sum())}"
+        caption = f"{int(self._mask.sum())} pos."
         overlay = self._explored.overlay(pattern, self._mask)
         self._panel.keep(Pinned(name=REGION, caption=caption, pattern=pattern, overlay=overlay))
 
     def _on_error(self, error: Exception) -> None:
         self._mask = None
-        tell_error(error)
+        self._panel.say(str(error))
 
     def _draw(self) -> None:
         if self._explored.scan is not None:

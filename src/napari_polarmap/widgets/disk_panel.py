@@ -14,9 +14,9 @@ from napari_polarmap.widgets.progress_row import ProgressRow
 from napari_polarmap.widgets.section import Form, fit_width, note
 
 CENTERS = {
-    "plane": "moves as a plane (descan)",
-    "global": "the same everywhere",
-    "position": "measured at each position",
+    "plane": "plane (descan)",
+    "global": "same everywhere",
+    "position": "each position",
 }
 
 

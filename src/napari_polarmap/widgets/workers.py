@@ -6,9 +6,9 @@ from collections.abc import Callable
 from inspect import isgeneratorfunction
 from typing import Any
 
-from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject
+from superqt.utils import create_worker  # napari's keeps every worker, and the scan it read, for the whole session
 
 from napari_polarmap.core.ordered import WORTH_TELLING_S, waiting, waiting_text
 from napari_polarmap.pipeline.inspection import Progress
