@@ -11,7 +11,7 @@
 
 .DEFAULT_GOAL := demo
 .NOTPARALLEL:
-.PHONY: demo test lint format pytest bench bench-paper bench-paper-quick docs docs-check changes dist wheel-check screenshots clean distclean system setup setup-docs setup-release
+.PHONY: demo test lint format pytest bench bench-paper bench-paper-quick docs docs-check changes dist wheel-check screenshots soak clean distclean system setup setup-docs setup-release
 
 bin := .venv/bin
 export PYTHON ?= python3
@@ -67,6 +67,12 @@ wheel-check: system setup dist
 
 screenshots: system setup
 	xvfb-run -a -s "-screen 0 1600x1000x24" $(bin)/python tools/screenshots.py
+	QT_SCALE_FACTOR=2 xvfb-run -a -s "-screen 0 3200x2000x24" $(bin)/python tools/screenshots.py hidpi
+	xvfb-run -a -s "-screen 0 1600x1000x24" $(bin)/python tools/tour.py
+
+# Half an hour of random clicks; ARGS="--minutes 3 --seed 7" for less, or others
+soak: system setup
+	xvfb-run -a -s "-screen 0 1600x1000x24" $(bin)/python tools/soak.py $(ARGS)
 
 setup:
 	@sh tools/setup.sh python all,simulation,distributed,test

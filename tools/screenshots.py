@@ -1,6 +1,7 @@
 """Photograph the real window for the documentation.
 
-Run by ``make screenshots`` on a virtual screen; writes ``docs/images/window-*.png``.
+Run by ``make screenshots`` on a virtual screen; writes ``docs/images/window-*.png``. Names of functions as
+arguments take these photographs only; ``hidpi`` is meant for ``QT_SCALE_FACTOR=2``.
 """
 
 from __future__ import annotations
@@ -8,8 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,9 @@ os.environ.setdefault("NAPARI_CONFIG", "")
 import h5py
 import napari
 import numpy as np
-from qtpy.QtWidgets import QApplication
+from napari._qt.dialogs.preferences_dialog import PreferencesDialog
+from pictures import IMAGES
+from tour import SIZE, rest, wait
 
 from napari_polarmap.core.axes import AXES
 from napari_polarmap.core.calibration import Calibration
@@ -30,25 +31,13 @@ from napari_polarmap.pipeline.layers import scan_layer
 from napari_polarmap.pipeline.preview import quick_look
 from napari_polarmap.plugin import sample_path
 from napari_polarmap.simulation.rerecord import rerecord
+from napari_polarmap.widgets.explorer_widget import ExplorerWidget
 from napari_polarmap.widgets.map_widget import MapWidget
 
-IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SLICE = IMAGES.parents[1] / "tests" / "data" / "training_slice.h5"
-SIZE = (1280, 800)
-MINUTES = 60.0
 
 
-def wait(condition: Callable[[], bool], seconds: float = 20 * MINUTES) -> None:
-    """Let the window live until a condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError("the window did not get there in time")
-        QApplication.processEvents()
-        time.sleep(0.01)
-
-
-class Tour:
+class Session:
     """One window, photographed step by step."""
 
     def __init__(self, theme: str = "dark") -> None:
@@ -62,11 +51,17 @@ class Tour:
 
     def rest(self, seconds: float = 0.3) -> None:
         """Let the window settle."""
-        end = time.monotonic() + seconds
-        wait(lambda: time.monotonic() > end)
+        rest(seconds)
 
-    def shoot(self, name: str) -> None:
-        """Write a photograph."""
+    def shoot(self, name: str, *, light: bool = False) -> None:
+        """Write a photograph, and one of the light theme."""
+        if light:
+            self.shoot(name)
+            self.viewer.theme = "light"
+            self.rest(0.5)
+            self.shoot(f"{name}-light")
+            self.viewer.theme = "dark"
+            return
         self.rest()
         path = IMAGES / f"window-{name}.png"
         self.viewer.screenshot(str(path), canvas_only=False, flash=False)
@@ -111,7 +106,7 @@ class Tour:
 
 def two_domains() -> None:
     """From the empty window to the exported map of the sample with two domains."""
-    tour = Tour()
+    tour = Session()
     tour.shoot("empty")
     tour.open(sample_path("two_domains"))
     rows, columns = tour.dock.dataset.scan.scan_shape
@@ -130,6 +125,10 @@ def two_domains() -> None:
     tour.look(rows // 3, columns // 4)
     tour.point(rows // 3, columns // 4)
     tour.shoot("map")
+    tour.dock.classifier.pool.setCurrentIndex(1)
+    tour.dock.scroll.ensureWidgetVisible(tour.dock.sections[4].header)
+    tour.shoot("stale", light=True)
+    tour.dock.classifier.pool.setCurrentIndex(0)
     tour.dock.information_section.header.setChecked(True)
     tour.viewer.layers["Polarization direction"].visible = False
     tour.viewer.layers["Polarization arrows"].visible = False
@@ -156,7 +155,7 @@ def two_domains() -> None:
 
 def defect() -> None:
     """The sample with a defect, in the light theme."""
-    tour = Tour("light")
+    tour = Session("light")
     tour.open(sample_path("defect"))
     tour.run()
     tour.dock.scroll.ensureWidgetVisible(tour.dock.sections[3])
@@ -172,7 +171,7 @@ def defect() -> None:
 
 def errors() -> None:
     """The error analysis of the sample with two domains, against a painted reference."""
-    tour = Tour()
+    tour = Session()
     tour.open(sample_path("two_domains"))
     tour.run()
     _, analysis = tour.viewer.window.add_plugin_dock_widget("napari-polarmap", "Error analysis")
@@ -182,13 +181,13 @@ def errors() -> None:
     wait(lambda: analysis.analysis is not None)
     tour.dock.parentWidget().hide()
     tour.rest(1.0)
-    tour.shoot("errors")
+    tour.shoot("errors", light=True)
     tour.close()
 
 
 def train() -> None:
     """The dock that trains, on the slice of a training set that the tests use: too few specimens to learn much."""
-    tour = Tour()
+    tour = Session()
     _, dock = tour.viewer.window.add_plugin_dock_widget("napari-polarmap", "Train a classifier")
     tour.dock.parentWidget().hide()
     tour.rest(1.0)
@@ -198,7 +197,7 @@ def train() -> None:
     dock.patience.setValue(0)
     dock.train()
     wait(lambda: len(next(iter(dock._histories.values()), {}).get("loss", ())) >= 12)
-    tour.shoot("train")
+    tour.shoot("train", light=True)
     dock.cancel_button.click()
     wait(lambda: dock.train_button.isEnabled())
     tour.close()
@@ -212,7 +211,7 @@ def calibration() -> None:
     truth = replace(truth, descan=(0.01, -0.005, 0.006, 0.015), bad_pixels=((20, 33), (30, 12)))
     known = Calibration(voltage_kV=200, convergence_mrad=24.0)
     scan = Scan4D(rerecord(counts, centre, truth, hot=600.0), known, name="turned and distorted")
-    tour = Tour()
+    tour = Session()
     data, options, _ = scan_layer(scan, quick_look(scan).image)
     tour.viewer.add_image(data, **options)
     _, dock = tour.viewer.window.add_plugin_dock_widget("napari-polarmap", "Calibration")
@@ -224,7 +223,7 @@ def calibration() -> None:
     wait(lambda: all("measuring" not in row.residual.text() for row in dock.rows.values()))
     tour.rest(1.0)
     tour.viewer.reset_view()
-    tour.shoot("calibration")
+    tour.shoot("calibration", light=True)
     tour.close()
 
 
@@ -232,7 +231,7 @@ def axes() -> None:
     """The dialog for axes, on the sample stored the wrong way round."""
     with h5py.File(sample_path("two_domains")) as file:
         np.save("turned.npy", file["data"][()].transpose(2, 3, 1, 0))
-    tour = Tour()
+    tour = Session()
     tour.dock.dataset._path = Path("turned.npy").resolve()
     tour.dock.dataset.ask_layout()
     dialog = tour.dock.dataset.dialog
@@ -245,21 +244,89 @@ def axes() -> None:
     tour.close()
 
 
-def main() -> int:
-    """Take every photograph."""
+def open_explorer(name: str = "two_domains") -> tuple[Session, ExplorerWidget]:
+    """Open a sample in the Explorer, with its disk found."""
+    tour = Session()
+    tour.open(sample_path(name))
+    _, dock = tour.viewer.window.add_plugin_dock_widget("napari-polarmap", "Explorer")
+    tour.dock.parentWidget().hide()
+    tour.rest(0.5)
+    tour.viewer.reset_view()
+    return tour, dock
+
+
+def show_pattern(dock: ExplorerWidget, row: int, column: int) -> None:
+    """Show a pattern in the Explorer."""
+    dock.look(row, column)
+    wait(lambda: dock.follower.position == (row, column))
+
+
+def explorer() -> None:
+    """The Explorer: differences, segments with deflections, and a profile."""
+    tour, dock = open_explorer()
+    for place in ((20, 16), (20, 24), (20, 64)):
+        show_pattern(dock, *place)
+        dock.comparing.pin()
+    dock.compare.way.setCurrentIndex(dock.compare.way.findData("difference"))
+    dock.view.scale.setCurrentIndex(dock.view.scale.findData("gamma"))
+    tour.shoot("explorer", light=True)
+    dock.compare.clear()
+    for section in (dock.sections[0], dock.sections[3]):
+        section.header.setChecked(False)
+    dock.detector.begin("segments")
+    dock.view.pattern.set_detector(dock.detector.detector)
+    wait(lambda: "two_domains: virtual image" in tour.viewer.layers)
+    tour.rest()
+    tour.shoot("segments")
+    dock.detector.begin(None)
+    dock.field.average.setValue(8)
+    dock.field.box.setChecked(True)
+    tour.rest()
+    tour.shoot("deflection")
+    tour.close()
+
+
+def preferences() -> None:
+    """The page of napari's Preferences."""
+    tour = Session()
+    dialog = PreferencesDialog(parent=tour.viewer.window._qt_window)
+    dialog.show()
+    (place,) = [i for i in range(dialog._list.count()) if dialog._list.item(i).text() == "napari-polarmap"]
+    dialog._list.setCurrentRow(place)
+    tour.rest(1.0)
+    dialog.grab().save(str(IMAGES / "window-preferences.png"))
+    dialog.reject()
+    tour.close()
+
+
+def hidpi() -> None:
+    """Map and Explorer on a screen with small pixels."""
+    tour, dock = open_explorer()
+    show_pattern(dock, 20, 16)
+    dock.comparing.pin()
+    tour.shoot("explorer-hidpi")
+    dock.parentWidget().hide()
+    tour.dock.parentWidget().show()
+    tour.run()
+    tour.look(20, 16)
+    tour.shoot("map-hidpi")
+    tour.close()
+
+
+ALL = (two_domains, defect, errors, explorer, calibration, axes, preferences, train)
+
+
+def main(names: list[str]) -> int:
+    """Take every photograph, or those of some functions."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # what is exported on the way
-        two_domains()
-        defect()
-        errors()
-        calibration()
-        axes()
         os.environ["XDG_DATA_HOME"] = folder  # the user's model folder
-        train()
+        for function in [globals()[name] for name in names] or ALL:
+            function()
         os.chdir(IMAGES)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

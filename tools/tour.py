@@ -213,6 +213,7 @@ class Tour:
         self.press(panel.button)
         wait(lambda: panel.written.text().startswith("Wrote"))
         panel.folder.setText("results")
+        panel.written.setText(panel.written.text().replace(str(self.folder), "results"))
         self.mapping.scroll.ensureWidgetVisible(panel.written)
         written = PolarizationMap.load(self.folder / "two_domains_polarization.h5")
         check(np.array_equal(written.domain, self.mapping.result.domain), "the file holds the map")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QPoint, Qt, QTimer
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import QPoint, QSize, Qt, QTimer
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QFileDialog, QScrollArea
 
 from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.plugin import sample_path
 from napari_polarmap.widgets import map_widget
 from napari_polarmap.widgets.map_widget import MapWidget
+from napari_polarmap.widgets.pattern_view import PatternView
 
 pytestmark = pytest.mark.gui
 
@@ -161,16 +163,55 @@ def test_bad_input_becomes_a_notification(window, dock, qtbot, tmp_path):
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_every_step_can_be_reached_at_1280_by_800(window, dock, qtbot, theme):
+def test_every_dock_fits_a_window_of_1280_by_800(window, dock, qtbot, theme):
     window.theme = theme
     window.window._qt_window.resize(1280, 800)
     open_sample(qtbot, dock)
     assert dock.width() <= 420
-    inside = dock.scroll.widget()
-    assert inside.width() <= dock.scroll.viewport().width()
     for section in dock.sections:
         dock.scroll.ensureWidgetVisible(section)
         assert section.isVisible()
+    for name in ("Polarization mapping", "Explorer", "Calibration", "Error analysis", "Train a classifier"):
+        parent, widget = window.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+        parent.raise_()
+        qtbot.wait(50)
+        assert widget.width() <= 420, name
+        for area in widget.findChildren(QScrollArea):
+            assert area.widget().width() <= area.viewport().width(), name
+    assert window.window._qt_window.size() == QSize(1280, 800)
+
+
+def test_patterns_keep_their_detail_on_a_screen_with_small_pixels(qtbot):
+    view = PatternView()
+    qtbot.addWidget(view)
+    view.resize(64, 64)
+    pattern = np.zeros((128, 128), np.uint16)
+    pattern[::2, ::2] = 100  # every other pixel: lost where two detector pixels share one of the screen
+    view.set_pattern(pattern)
+    image = QImage(128, 128, QImage.Format.Format_RGB32)
+    image.setDevicePixelRatio(2)
+    view.render(image)
+    lightness = np.array([[image.pixelColor(x, y).lightness() for x in range(40, 60)] for y in range(40, 60)])
+    assert (lightness > 100).sum() == 100
+    assert (lightness < 30).sum() == 300
+
+
+def test_thirty_patterns_a_second_are_read_and_painted(window, dock, qtbot, monkeypatch):
+    open_sample(qtbot, dock)
+    painted = []
+    paint = PatternView.paintEvent
+
+    def count(view, event):
+        paint(view, event)
+        painted.append(view)
+
+    monkeypatch.setattr(PatternView, "paintEvent", count)
+    used = process_time()
+    for place in range(40):
+        before = len(painted)
+        dock.explorer.look(place, place)
+        qtbot.waitUntil(lambda before=before: len(painted) > before)
+    assert 40 / (process_time() - used) > 30
 
 
 def test_the_map_widget_takes_the_steps_of_the_pipeline():

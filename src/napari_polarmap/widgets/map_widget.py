@@ -104,6 +104,8 @@ class MapWidget(Dock):
             "Information map", self.information, "Which probe positions in the unit cell tell the direction"
         )
         self.information_section.header.setChecked(False)
+        for section in (self.display_section, self.information_section):
+            section.status.hide()  # they are no steps
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.scroll)
         splitter.addWidget(self.explorer)
