@@ -29,11 +29,12 @@ from qtpy.QtWidgets import QApplication
 viewer = napari.Viewer()
 viewer.open_sample("napari-polarmap", "two_domains")
 dock, widget = viewer.window.add_plugin_dock_widget("napari-polarmap", "Polarization mapping")
-end = time.monotonic() + 60
-while not viewer.layers and time.monotonic() < end:
+end = time.monotonic() + 120
+while not any("preview" not in layer.name for layer in viewer.layers) and time.monotonic() < end:
     QApplication.processEvents()
-print("layers after Open Sample:", [layer.name for layer in viewer.layers])
-assert viewer.layers
+names = [layer.name for layer in viewer.layers]
+print("layers after Open Sample:", names)
+assert any("preview" not in name for name in names), "the image of the whole scan did not come"
 viewer.close()
 """
 

@@ -88,7 +88,7 @@ def cut_scan(path: Path, source: str = "two_domains", rows: int = 24, columns: i
 def _stack(path: Path) -> None:
     """Patterns one after the other without a header."""
     header = np.zeros(1024, np.uint8).tobytes()
-    path.write_bytes(header + np.random.default_rng(0).poisson(3, (128 * 128, 16, 16)).astype(np.uint16).tobytes())
+    path.write_bytes(header + np.random.default_rng(0).poisson(3, (32, 32, 64, 64)).astype(np.uint16).tobytes())
 
 
 def _run(*words: object) -> None:
@@ -130,8 +130,7 @@ RECIPES: dict[str, Callable[[Path], object]] = {
     "labels.h5": _labels,
     "scans": _batch,
     "specimens.h5": lambda path: shutil.copy(ROOT / "tests" / "data" / "training_slice.h5", path),
-    "heldout.h5": lambda path: shutil.copy(ROOT / "tests" / "data" / "training_slice.h5", path),
-    "mine.safetensors": lambda path: _trained(path),
+    "mine.safetensors": _trained,
     "benchmarks": lambda path: _small_benchmarks(path),
 }
 
