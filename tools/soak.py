@@ -41,11 +41,20 @@ from qtpy.QtWidgets import (
     QScrollBar,
     QWidget,
 )
+from superqt.utils import WorkerBase
 
 from napari_polarmap.plugin import sample_path
 from napari_polarmap.widgets.wheel import DirectionWheel
 
-DOCKS = ("Polarization mapping", "Explorer", "Calibration", "Error analysis", "Train a classifier")
+DOCKS = (
+    "Polarization mapping",
+    "Explorer",
+    "Calibration",
+    "Error analysis",
+    "Compare maps",
+    "Batch",
+    "Train a classifier",
+)
 PLUGIN = "napari-polarmap"
 MOST_LAYERS = 40
 GROWTH = 0.05
@@ -248,6 +257,8 @@ class Soak:
                 if jobs is not None:
                     jobs.stop()
         self.viewer.layers.clear()
+        self.live(0.5)
+        WorkerBase.await_workers(60_000)  # what was cancelled still holds its memory until it notices
         self.live(0.5)
         mapping.dataset.open_path(sample_path("two_domains"))
         self._wait(lambda: mapping.inspection is not None and mapping.dataset.scan.name == "two_domains")
