@@ -63,3 +63,11 @@ def test_what_lies_in_no_file_cannot_be_sent(cluster):
         loose = type(scan)(np.asarray(scan.read(slice(0, 24), slice(0, 24))), scan.calibration, name="loose")
         with pytest.raises(ValueError, match="loose: other processes can only work on scans"):
             map_polarization(loose, load_classifier(default_model()), workplace=workplace)
+
+
+def test_a_scheduler_without_workers_is_refused_in_one_sentence():
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
+        pytest.raises(ValueError, match=r"--scheduler \S+: this scheduler has no workers"),
+    ):
+        Cluster(empty.scheduler_address)

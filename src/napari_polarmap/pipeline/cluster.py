@@ -163,10 +163,10 @@ class Cluster:
             self.client = Client(address, timeout=_TIMEOUT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ValueError(f"--scheduler {address}: no scheduler answers ({error})") from None
+        self._prepared: tuple[Setting, str] | None = None
         if not self.client.nthreads():
             self.close()
             raise ValueError(f"--scheduler {address}: this scheduler has no workers")
-        self._prepared: tuple[Setting, str] | None = None
 
     def each(
         self, work: Callable[[Setting, Item], Result], setting: Setting, items: Iterable[Item]
