@@ -318,12 +318,15 @@ ALL = (two_domains, defect, errors, explorer, calibration, axes, preferences, tr
 
 def main(names: list[str]) -> int:
     """Take every photograph, or those of some functions."""
+    from screenshots_maps import batch, compare, display  # they stand on what is above
+
+    known = {function.__name__: function for function in (*ALL, display, compare, batch)}
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # what is exported on the way
         os.environ["XDG_DATA_HOME"] = folder  # the user's model folder
-        for function in [globals()[name] for name in names] or ALL:
-            function()
+        for name in names or known:
+            known[name]()
         os.chdir(IMAGES)
     return 0
 

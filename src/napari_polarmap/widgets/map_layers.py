@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -203,8 +204,10 @@ def _exchange(layer: Layer, data: Any, options: dict[str, Any], kind: str) -> No
     layer.scale, layer.units = options["scale"], options["units"]
     if "features" in options and kind != "shapes":
         layer.features = options["features"]
-    for name in PER_ITEM.get(kind, ()):
-        setattr(layer, name, options[name])
+    # a hidden layer is not sliced anew, and would be drawn with the colours of other vectors than it has
+    with nullcontext() if layer.visible else layer.events.blocker_all():
+        for name in PER_ITEM.get(kind, ()):
+            setattr(layer, name, options[name])
 
 
 def _exchange_outlines(layer: Layer, paths: list[Any], options: dict[str, Any]) -> None:
