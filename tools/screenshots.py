@@ -326,7 +326,7 @@ def main(names: list[str]) -> int:
         os.chdir(folder)  # what is exported on the way
         os.environ["XDG_DATA_HOME"] = folder  # the user's model folder
         for name in names or known:
-            known[name]()
+            (hidpi if name == "hidpi" else known[name])()
         os.chdir(IMAGES)
     return 0
 

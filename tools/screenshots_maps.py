@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import h5py
+import numpy as np
 from PIL import ImageGrab
 from screenshots import IMAGES, Session, wait
 
@@ -35,9 +36,12 @@ def display() -> None:
 
 
 def compare() -> None:
-    """Two classifiers on the sample with two domains."""
+    """Two classifiers on the sample with two domains, of which one electron in forty is left."""
+    with h5py.File(sample_path("two_domains")) as whole, h5py.File("thin.h5", "w") as file:
+        file["data"] = np.random.default_rng(1).binomial(whole["data"][()], 1 / 40).astype(np.uint16)
+        file["data"].attrs.update(whole["data"].attrs)
     tour = Session()
-    tour.open(sample_path("two_domains"))
+    tour.open(Path("thin.h5").resolve())
     tour.run()
     _, dock = tour.viewer.window.add_plugin_dock_widget("napari-polarmap", "Compare maps")
     tour.dock.parentWidget().hide()

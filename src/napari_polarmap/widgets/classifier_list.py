@@ -63,6 +63,9 @@ class ClassifierList(QComboBox):
         width = sum(self.table.columnWidth(column) for column in range(len(COLUMNS)))
         self.table.setMinimumWidth(width + self.table.verticalScrollBar().sizeHint().width())
         super().showPopup()
+        popup, window = self.table.window(), self.window().frameGeometry()
+        if popup.frameGeometry().right() > window.right():  # stay inside the window, which the screen may cut
+            popup.move(max(window.left(), window.right() - popup.width()), popup.y())
 
 
 def cells(info: ModelInfo) -> list[str]:
