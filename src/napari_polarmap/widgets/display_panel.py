@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from qtpy.QtCore import Qt, Signal
@@ -110,7 +109,7 @@ class DisplayPanel(QWidget):
         self.lightness.setEnabled(continuous)
         self.distance_value.setText(f"{self.distance.value()} px, 1 in {self._spacing_px}")
         self.length_value.setText(f"{self.length.value()} %")
-        self.rose.show_display(replace(self.display()))
+        self.rose.show_display(self.display())
 
     def _on_rose(self, unfolded: bool) -> None:
         self.rose_header.setText(f"{'▾' if unfolded else '▸'} Rose of directions")
