@@ -448,6 +448,12 @@ def test_the_export_is_suggested_beside_the_scan_and_never_inside_the_package(lo
     assert folder_of(sample) == Path.cwd()
 
 
+def test_files_of_an_opened_result_are_named_after_its_scan(dock, viewer, make_map):
+    for layer in map_layers(make_map(provenance={"input": {"path": "far/away/film7.h5"}})):
+        viewer.add_layer(make_layer(*layer))
+    assert dock.export.stem.text() == "film7_polarization"
+
+
 def test_export_to_a_file_is_refused_with_one_sentence(mapped, qtbot, tmp_path, told):
     (tmp_path / "file").write_text("mine")
     mapped.export.folder.setText(str(tmp_path / "file"))

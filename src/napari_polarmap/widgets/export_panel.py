@@ -41,6 +41,7 @@ FORMATS = {
     "ipynb": ("Notebook", False, "The same as a Jupyter notebook"),
 }
 """Format: caption, chosen at first, tooltip."""
+UNNAMED = "polarization"
 
 
 def export(result: PolarizationMap, folder: Path, formats: list[str], stem: str) -> list[Path]:
@@ -81,7 +82,7 @@ class ExportPanel(QWidget):
         self.browse_button.setToolTip("Choose a folder")
         self.browse_button.setMaximumWidth(32)
         self.browse_button.clicked.connect(self._ask_folder)
-        self.stem = QLineEdit("polarization")
+        self.stem = QLineEdit(UNNAMED)
         self.stem.setToolTip("Beginning of every file name")
         self.stem.textChanged.connect(self._on_edit)
         self.formats = {}
@@ -123,6 +124,12 @@ class ExportPanel(QWidget):
         if not self.folder.text():
             self.folder.setText(str(folder_of(scan)))
         self.stem.setText(f"{scan.name}_polarization")
+
+    def suggest_again(self, result: PolarizationMap) -> None:
+        """Name the files of a result that was opened after its scan; the folder is to be chosen."""
+        source = (result.provenance.get("input") or {}).get("path")
+        if source and self.stem.text() == UNNAMED:
+            self.stem.setText(f"{Path(str(source)).stem}_polarization")
 
     def show_map(self, available: bool) -> None:
         """Enable the export where there is a map."""

@@ -399,6 +399,8 @@ class MapWidget(Dock):
         self.explorer.set_result(self.result)
         self.information.show_map(self.result)
         self.export.show_map(self.result is not None)
+        if self.result is not None:
+            self.export.suggest_again(self.result)
         self._refresh()
 
     # 5: files
