@@ -168,9 +168,9 @@ def main(arguments: list[str]) -> int:
     """Run until time is up, in a process of its own: a crash of the interpreter would be a finding too."""
     corpus = Path(arguments[1])
     counts = corpus.with_suffix(".json")
-    seeds(corpus)
-    counts.write_text("{}")
     if "--here" not in arguments:
+        seeds(corpus)
+        counts.write_text("{}")
         code = subprocess.run([sys.executable, *arguments, "--here"], check=False).returncode
         told(counts)
         print("no crash and no hang" if code == 0 else f"ended with {code}: see the input written to {corpus.parent}")
@@ -187,7 +187,13 @@ def main(arguments: list[str]) -> int:
         return 0
     with atheris.instrument_imports(include=["napari_polarmap.io", "napari_polarmap.core.config"]):
         parsers()
-    limits = ["-timeout=25", "-rss_limit_mb=6000", "-max_len=20000", f"-artifact_prefix={corpus.parent}/"]
+    limits = [
+        "-timeout=25",
+        "-rss_limit_mb=6000",
+        "-max_len=20000",
+        "-len_control=0",
+        f"-artifact_prefix={corpus.parent}/",
+    ]
     with TemporaryDirectory() as folder:
         atheris.Setup([word for word in arguments if word != "--here"] + limits, Target(Path(folder), counts))
         atheris.Fuzz()
