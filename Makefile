@@ -4,6 +4,7 @@
 # make docs   the documentation, strictly       make docs-check   every command and code block in it
 # make screenshots  photographs of the real window   make changes   the change log of the next release
 # make dist   wheel and archive, looked at      make wheel-check  the wheel in an empty environment
+# make faults drills: killed, starved, cut off  make fuzz   bytes of all kinds for every parser, ten minutes
 # make clean  remove what these made            make distclean  and the environment
 #
 # All but clean first set up .venv with the versions of constraints.txt; a second run finds it ready.
@@ -11,7 +12,7 @@
 
 .DEFAULT_GOAL := demo
 .NOTPARALLEL:
-.PHONY: demo test lint format pytest bench bench-paper bench-paper-quick docs docs-check changes dist wheel-check screenshots soak clean distclean system setup setup-docs setup-release
+.PHONY: demo test lint format pytest faults fuzz sbom bench bench-paper bench-paper-quick docs docs-check changes dist wheel-check screenshots soak clean distclean system setup setup-docs setup-release
 
 bin := .venv/bin
 export PYTHON ?= python3
@@ -34,6 +35,19 @@ format: setup
 
 pytest: system setup
 	$(bin)/pytest $(ARGS)
+
+# Two lines that count what was tried and what survived: drills without, then with a window.
+faults: system setup
+	$(bin)/python tests/helpers/drills.py $(ARGS)
+	$(bin)/pytest -q -k "closing or closed or cancel or deleting" tests/widgets/test_window.py tests/widgets/test_map_widget.py
+
+fuzz: setup
+	@sh tools/setup.sh python fuzz
+	$(bin)/python tests/fuzz/parsers.py build/fuzz/corpus -max_total_time=600
+
+# What a user gets with the wheel and the versions of constraints.txt, as CycloneDX.
+sbom:
+	@sh tools/sbom.sh
 
 bench: setup
 	$(bin)/python benchmarks/speed.py

@@ -18,8 +18,12 @@ import napari_polarmap
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_polarmap"
-OURS = sorted(chain.from_iterable((ROOT / folder).rglob("*.py") for folder in ("src", "tools", "benchmarks")))
+OURS = sorted(
+    chain.from_iterable((ROOT / folder).rglob("*.py") for folder in ("src", "tools", "benchmarks", "examples", "docs"))
+)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LOADERS = {"torch.load", "torch.save", "yaml.load", "yaml.unsafe_load", "pd.read_pickle"}
+RUNNERS = {"eval", "exec", "compile"}
 PICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
 
 
@@ -73,7 +77,8 @@ def test_nothing_is_pickled(path):
         assert not {name.split(".")[0] for name in names} & PICKLERS, f"line {node.lineno}"
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            assert called not in {"torch.load", "torch.save"}, f"line {node.lineno}"
+            assert called not in LOADERS, f"line {node.lineno}"
+            assert called not in RUNNERS or PACKAGE not in path.parents, f"line {node.lineno}"
             for keyword in node.keywords:
                 if keyword.arg == "allow_pickle":
                     assert ast.unparse(keyword.value) == "False", f"line {node.lineno}"
@@ -211,3 +216,26 @@ def test_every_classifier_named_in_the_documents_is_shipped():
 
     named = {name for page in PAGES for name in re.findall(r'load_classifier\("([\w.-]+)"\)', page.read_text("utf-8"))}
     assert named <= {info.name for info in list_models()}
+
+
+LOCK = (ROOT / "locks" / "ci.txt").read_text(encoding="utf-8")
+
+
+def test_the_lock_of_continuous_integration_has_hashes_and_names_no_address():
+    packages = re.findall(
+        r"^([\w.-]+)==\S+(?: ;[^\\\n]*)? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", LOCK, re.M
+    )
+    assert len(packages) == len(re.findall(r"^[\w.-]+==", LOCK, re.M)) > 100
+    assert not re.search(r"://|--(extra-)?index|--find-links|--trusted|@ ", LOCK)
+
+
+def test_the_lock_agrees_with_the_constraints():
+    stated = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.M))
+    stated = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in stated.items()}
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.M))
+    assert {name: stated.get(name, version) for name, version in locked.items()} == locked
+
+
+def test_every_dependency_states_its_oldest_version():
+    run = subprocess.run([sys.executable, "tools/oldest.py"], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert {"numpy", "napari", "torch", "openvino"} <= {line.partition("==")[0] for line in run.stdout.splitlines()}

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Set up what the Makefile needs, once.
 #
-#   tools/setup.sh python EXTRAS   .venv with napari-polarmap[EXTRAS] at the versions of constraints.txt
+#   tools/setup.sh python EXTRAS   .venv with napari-polarmap[EXTRAS] at the versions of constraints.txt; with LOCKED=1
+#                                  the test environment takes only what has a hash in locks/ci.txt (PyTorch apart)
 #   tools/setup.sh system          the libraries and the virtual display that a window needs on Linux
 set -eu
 cd "$(dirname "$0")/.."
@@ -68,7 +69,7 @@ venv_fits() {
 python() {
     extras=$1
     stamp=.venv/.ready-$extras
-    key=$({ cat pyproject.toml constraints.txt tools/setup.sh; "$PYTHON" --version; pwd; } 2>&1 | cksum)
+    key=$({ cat pyproject.toml constraints.txt locks/ci.txt tools/setup.sh; "$PYTHON" --version; pwd; } 2>&1 | cksum)
     if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$key" ]; then
         return 0
     fi
@@ -81,12 +82,22 @@ python() {
     if [ "$(uname -s)" = Linux ] && [ -n "$TORCH_INDEX" ]; then
         $pip --quiet --no-deps --retries 1 --timeout 15 --extra-index-url "$TORCH_INDEX" torch torchvision
     fi
-    $pip --build-constraint constraints.txt --editable ".[$extras]"
+    if [ -n "$LOCKED" ] && [ "$extras" = "$TESTED" ]; then
+        $pip --no-deps torch torchvision  # where the index above is not asked, or does not answer
+        # nothing else is taken but what has one of the hashes in the lock
+        env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --quiet \
+            --require-hashes --no-deps --requirement locks/ci.txt
+        $pip --no-deps --no-build-isolation --editable .
+    else
+        $pip --build-constraint constraints.txt --editable ".[$extras]"
+    fi
     echo "$key" >"$stamp"
 }
 
 PYTHON=${PYTHON:-python3}
 TORCH_INDEX=${TORCH_INDEX:-}
+LOCKED=${LOCKED:-}
+TESTED=all,simulation,distributed,test
 case ${1:-} in
 python) python "${2:?which extras}" ;;
 system) system ;;

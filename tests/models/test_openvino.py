@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def test_openvino_gives_the_same_answers(pytorch, patterns):
     pytest.importorskip("openvino")
     other = load_classifier("cnn-niobate")
     assert type(other.predictor.networks[True]).__name__ == "OpenVINONetwork"
+    assert sys.modules["openvino_telemetry"] is None, "the converter of OpenVINO would tell its makers of every use"
     one, two = (classifier.predict(patterns, pooled=True) for classifier in (pytorch, other))
     np.testing.assert_array_equal(two.probability.argmax(axis=1), one.probability.argmax(axis=1))
     np.testing.assert_allclose(two.probability, one.probability, atol=0.01)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from napari_polarmap.core.directions import N_DIRECTIONS
 from napari_polarmap.core.symmetry import OPERATIONS
 from napari_polarmap.models.registry import BUNDLED, MODELS, default_model, list_models, load_classifier
-from napari_polarmap.models.weights import ModelFileError, ModelInfo, read_info, save_model
+from napari_polarmap.models.weights import FORMAT, ModelFileError, ModelInfo, read_info, save_model
 
 FILES = sorted(BUNDLED.glob("*.safetensors"))
 NAMES = [info.name for info in list_models()]
@@ -110,3 +113,24 @@ def test_the_description_survives_the_file(tmp_path):
     info = ModelInfo(name="a", title="A", network="cnn", scores={"x": 0.5}, thickness_nm=(5.0, 60.0), licence="GPL")
     loaded = read_info(save_model(tmp_path / "a.safetensors", info, {"x": np.zeros(2)}))
     assert (loaded.scores, loaded.thickness_nm, loaded.title) == ({"x": 0.5}, (5.0, 60.0), "A")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"grid_px": "64"}, "a whole number fits"),
+        ({"grid_px": 10**6}, "a grid of 1000000 px"),
+        ({"grid_px": True}, "a whole number fits"),
+        ({"scores": {"accuracy": "all"}}, "scores must be numbers"),
+        ({"options": []}, "a table fits"),
+        ({"thickness_nm": [1, 2, 3]}, "two numbers fit"),
+        ({"network": None}, "a text fits"),
+    ],
+)
+def test_a_description_of_another_kind_is_refused_by_name(tmp_path, change, message):
+    info = read_info(BUNDLED / "pca_knn.safetensors")
+    record = {key: value for key, value in vars(info).items() if key not in ("path", "sha256")} | change
+    metadata = {"format": FORMAT, "info": json.dumps(record)}
+    save_file({"a": np.zeros(1, np.float32)}, tmp_path / "a.safetensors", metadata=metadata)
+    with pytest.raises(ModelFileError, match=message):
+        read_info(tmp_path / "a.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -29,6 +30,8 @@ class OpenVINONetwork:
     """
 
     def __init__(self, network: DirectionNetwork, *, short: bool) -> None:
+        # Its converter tells its makers of every import and conversion, unless this package of its own is missing.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
 
         self.head, self.entrance = network.head, network.entrance

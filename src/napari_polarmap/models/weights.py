@@ -18,6 +18,24 @@ from napari_polarmap.core.whole_file import whole_file
 FORMAT: Final = "napari-polarmap model"
 MAX_BYTES: Final = 2**30
 FAMILIARITY_PREFIX: Final = "familiarity."
+_KINDS: Final[dict[type, tuple[str, ...]]] = {
+    str: ("name", "title", "network", "objective", "material", "zone_axis", "training_set", "licence", "description"),
+    float: ("voltage_kV", "grid_mrad"),
+    int: ("grid_px",),
+    dict: ("options", "scores", "calibration"),
+    bool: ("recommended",),
+}
+_NAMES_OF_KINDS: Final = {
+    str: "a text",
+    float: "a number",
+    int: "a whole number",
+    dict: "a table",
+    bool: "true or false",
+}
+_RANGES: Final = ("convergence_mrad", "thickness_nm", "tilt_mrad")
+_LEAST_GRID_PX: Final = 8
+_MOST_GRID_PX: Final = 1024
+_MOST_GRID_MRAD: Final = 1000.0
 _REQUIRED: Final = ("name", "title", "network", "grid_px", "grid_mrad", "licence")
 
 
@@ -118,15 +136,35 @@ def read_info(path: str | Path) -> ModelInfo:
     try:
         record = json.loads(metadata["info"])
         known = {entry.name for entry in fields(ModelInfo)} - {"path", "sha256"}
-        missing = [key for key in _REQUIRED if key not in record]
-        if missing:
-            raise ValueError(f"missing {', '.join(missing)}")
+        _check(record)
         values: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v for key, v in record.items() if key in known
         }
         return ModelInfo(**values, path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{path}: the model's description cannot be used ({error})") from None
+
+
+def _check(record: Any) -> None:
+    """Raise `ValueError` if a description lacks what is needed, or holds something of another kind or size."""
+    if not isinstance(record, dict):
+        raise ValueError("not a table of names and values")
+    missing = [key for key in _REQUIRED if key not in record]
+    if missing:
+        raise ValueError(f"missing {', '.join(missing)}")
+    for kind, keys in _KINDS.items():
+        for key in keys:
+            value = record.get(key, kind())
+            if not isinstance(value, (int, float) if kind is float else kind) or (kind is not bool and value is True):
+                raise ValueError(f"{key} is {str(value)[:40]!r}; {_NAMES_OF_KINDS[kind]} fits")
+    for key in _RANGES:
+        pair = record.get(key, [0.0, 0.0])
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(part) in (int, float) for part in pair)):
+            raise ValueError(f"{key} is {str(pair)[:40]!r}; two numbers fit")
+    if not (_LEAST_GRID_PX <= record["grid_px"] <= _MOST_GRID_PX and 0 < record["grid_mrad"] < _MOST_GRID_MRAD):
+        raise ValueError(f"a grid of {record['grid_px']} px of {record['grid_mrad']:g} mrad")
+    if not all(type(value) in (int, float) for value in record.get("scores", {}).values()):
+        raise ValueError("scores must be numbers")
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 _UNDEFINED_BELOW: Final = 0.5
-_PACKAGES: Final = ("napari-polarmap", "numpy", "scipy", "torch", "scikit-learn", "h5py")
+_PACKAGES: Final = ("napari-polarmap", "numpy", "scipy", "torch", "scikit-learn", "h5py", "openvino")
 
 
 def map_polarization(
