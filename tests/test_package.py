@@ -215,6 +215,7 @@ def test_every_classifier_named_in_the_documents_is_shipped():
     from napari_polarmap.models.registry import list_models
 
     named = {name for page in PAGES for name in re.findall(r'load_classifier\("([\w.-]+)"\)', page.read_text("utf-8"))}
+    named = {name for name in named if not name.endswith(".safetensors")}  # a reader's own file
     assert named <= {info.name for info in list_models()}
 
 
