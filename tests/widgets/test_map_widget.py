@@ -688,3 +688,15 @@ def test_a_file_that_is_dropped_on_the_dock_is_opened(dock, qtbot, scan_file):
     dock.dropEvent(QDropEvent(where, Qt.DropAction.CopyAction, files, *buttons))
     qtbot.waitUntil(lambda: dock.inspection is not None)
     assert dock.dataset.scan.path == scan_file
+
+
+def test_the_export_shows_how_far_it_is_and_can_be_cancelled(mapped, qtbot, monkeypatch, tmp_path):
+    monkeypatch.setattr(map_widget, "export", slow_steps)
+    mapped.export.folder.setText(str(tmp_path))
+    click(qtbot, mapped.export.button)
+    qtbot.waitUntil(lambda: not mapped.export.progress.isHidden())
+    mapped.cancel()
+    qtbot.waitUntil(lambda: not mapped._exporting.busy)
+    assert mapped.export.progress.isHidden()
+    assert "cancelled" in mapped.export.written.text()
+    assert mapped.sections[4].state is State.WAITING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 from qtpy.QtCore import Signal
@@ -22,7 +23,9 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io.display import display_of
 from napari_polarmap.io.export import export_map
 from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.plugin import sample_path
+from napari_polarmap.widgets.progress_row import ProgressRow
 from napari_polarmap.widgets.section import Form, note
 
 FORMATS = {
@@ -44,16 +47,23 @@ FORMATS = {
 UNNAMED = "polarization"
 
 
-def export(result: PolarizationMap, folder: Path, formats: list[str], stem: str) -> list[Path]:
-    """Write a map in the formats asked for and return the files written."""
+def export(
+    result: PolarizationMap, folder: Path, formats: list[str], stem: str
+) -> Generator[Progress, None, list[Path]]:
+    """Write a map in the formats asked for, one by one, and return the files written."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: a file; name a folder to export to")
     if Path(stem).name != stem:
         raise ValueError(f"{stem!r}: file names begin with a plain name, without folders")
     folder.mkdir(parents=True, exist_ok=True)
-    others = [name for name in formats if name != "h5"]
-    files = export_map(result, folder, others, stem=stem, display=display_of(result)) if others else []
-    return [result.save(folder / f"{stem}.h5"), *files] if "h5" in formats else files
+    files: list[Path] = []
+    for done, name in enumerate(formats):
+        yield Progress(f"writing {FORMATS[name][0]}", done, len(formats))
+        if name == "h5":
+            files.append(result.save(folder / f"{stem}.h5"))
+        else:
+            files += export_map(result, folder, [name], stem=stem, display=display_of(result))
+    return files
 
 
 def folder_of(scan: Scan4D) -> Path:
@@ -98,6 +108,7 @@ class ExportPanel(QWidget):
             self.formats[key] = box
         self.button = QPushButton("Export")
         self.button.clicked.connect(self.export_clicked)
+        self.progress = ProgressRow("the export; files that are whole stay")
         self.written = note()
         self._busy = self._has_map = False
         form = Form()
@@ -111,6 +122,7 @@ class ExportPanel(QWidget):
         layout.addLayout(form)
         layout.addLayout(boxes)
         layout.addLayout(row)
+        layout.addWidget(self.progress)
         layout.addWidget(self.written)
         self._on_edit()
 
@@ -142,6 +154,9 @@ class ExportPanel(QWidget):
         self._on_edit()
         if busy:
             self.written.setText("writing …")
+            self.progress.start("writing")
+        else:
+            self.progress.finish()
 
     def show_written(self, files: list[Path]) -> None:
         """List the files that were written."""

@@ -133,9 +133,11 @@ class MapWidget(Dock):
 
     def cancel(self) -> None:
         """Stop what goes on; everything stays as it was."""
-        for button in (self.classifier.cancel_button, self.disk.progress.cancel, self.dataset.progress.cancel):
-            if button.isEnabled() and not button.isHidden():
-                button.click()
+        if self._mapping.busy:
+            self.classifier.cancel_button.click()
+        for row in (self.disk.progress, self.dataset.progress, self.export.progress):
+            if not row.isHidden():
+                row.cancel.click()
 
     def _connect(self) -> None:
         self.dataset.scan_chosen.connect(self._on_scan)
@@ -154,6 +156,7 @@ class MapWidget(Dock):
         self.explorer.wheel.clicked.connect(self.judging.show_only)
         self.display.changed.connect(lambda: self.explorer.wheel.set_display(self.display.display()))
         self.export.export_clicked.connect(self._export)
+        self.export.progress.cancelled.connect(self._exporting.cancel)
         self.viewer.layers.events.inserted.connect(self._adopt_result)
         if self.dataset.scan is not None:
             self._on_scan(self.dataset.scan)
@@ -413,7 +416,9 @@ class MapWidget(Dock):
             Path(self.export.folder.text().strip()).expanduser(),
             self.export.chosen,
             self.export.stem.text().strip(),
+            yielded=self.export.progress.show_progress,
             returned=partial(self._on_written, self.result),
+            aborted=lambda: self.export.written.setText("The export was cancelled; files that are whole stay."),
             errored=self._on_export_error,
             finished=lambda: self.export.show_busy(False),
         )
