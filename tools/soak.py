@@ -91,7 +91,6 @@ class Soak:
         self.viewer = napari.Viewer(show=True)
         self.viewer.window._qt_window.resize(1280, 800)
         self.docks = [self._open(name) for name in DOCKS]
-        warm_up()
         self.begin = time.monotonic()
         self.restart()
 
@@ -338,6 +337,8 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ["XDG_DATA_HOME"] = folder
         os.chdir(folder)
+        if not options.no_memory:
+            warm_up()
         soak = Soak(options.seed, Path(folder))
         end = soak.begin + 60 * options.minutes
         while time.monotonic() < end:

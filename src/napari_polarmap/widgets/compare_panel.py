@@ -160,6 +160,7 @@ class ComparePanel(QWidget):
         for place, entry in enumerate(self.pinned):
             tile = self._tile(entry, top)
             self._grid.addWidget(tile, place // ACROSS, place % ACROSS)
+            tile.show()
 
     def _tile(self, entry: Pinned, top: float | None) -> QWidget:
         tile, view = QWidget(), PatternView()
@@ -190,6 +191,7 @@ class ComparePanel(QWidget):
         layout.setSpacing(1)
         layout.addLayout(top_row)
         layout.addWidget(view)
+        tile.setMinimumHeight(layout.minimumSize().height())
         return tile
 
 

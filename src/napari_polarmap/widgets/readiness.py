@@ -97,8 +97,9 @@ class Situation:
     def _review(self) -> Header:
         if self.result is None:
             return State.WAITING, ""
-        marked = f"{int(self.result.irregular.sum())} marked"
-        return (State.STALE, f"{marked}, map out of date") if self.stale else (State.DONE, marked)
+        if self.stale:
+            return State.STALE, "of a map that is out of date"
+        return State.DONE, f"{int(self.result.irregular.sum())} marked"
 
     def _export(self) -> Header:
         if self.result is None:
