@@ -162,6 +162,7 @@ class DatasetPanel(QWidget):
         known = self.scan.dataset if self.scan is not None and self.scan.path == path else None
         self.dialog = OpenDialog(path, dataset=known, parent=self)
         self.dialog.accepted.connect(lambda: self.open_path(path, **self.dialog.options()))
+        self.dialog.finished.connect(self.dialog.deleteLater)  # it holds a part of the file
         self.dialog.open()
 
     def choose(self, scan: Scan4D | None) -> None:
