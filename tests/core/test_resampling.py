@@ -124,3 +124,8 @@ def test_the_part_of_the_detector_that_is_used_is_enough(mrad_per_px, drift_px):
     np.testing.assert_array_equal(resampler(part, centers), resample_patterns(patterns, centers, **geometry))
     one_by_one = [resampler(part[i : i + 1], centers[i : i + 1])[0] for i in range(6)]
     np.testing.assert_array_equal(one_by_one, resampler(part, centers))
+
+
+def test_a_camera_length_that_makes_the_detector_a_point_is_refused_before_any_memory_is_taken():
+    with pytest.raises(ValueError, match=r"spans 0\.0064 mrad"):
+        resample_patterns(np.ones((1, 64, 64)), (32, 32), mrad_per_px=1e-4, size_px=64, grid_mrad=1.2)

@@ -154,3 +154,18 @@ def test_closing_the_dock_leaves_the_window_as_it_was(viewer, both, dock):
     dock.show_view("beside")
     dock._remove()
     assert shown(viewer) == before
+
+
+@pytest.mark.parametrize("deleted", ["Difference", "Captions", "First: A"])
+def test_a_layer_that_was_deleted_comes_back_with_the_next_view(dock, viewer, both, deleted):
+    MapLayers(viewer).show_map(both[0], "source")
+    dock.add(both[1])
+    before = shown(viewer)
+    dock.show_view("beside")
+    viewer.layers.remove(deleted)
+    dock.show_view("second")
+    assert shown(viewer) == ["Second: B"]
+    dock.show_view("beside")
+    assert shown(viewer) == ["First: A", "Second: B", "Difference", "Captions"]
+    dock.show_view("off")
+    assert shown(viewer) == before

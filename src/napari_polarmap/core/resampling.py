@@ -13,6 +13,8 @@ from napari_polarmap.core.sums import plain
 
 _STILL: Final = 0.01
 """Centres that stay within this part of a pixel of the grid do not move."""
+_LEAST_SPAN_PX: Final = 8
+"""A detector that spans fewer pixels of the grid holds no disk; its pixels would be countless."""
 
 
 def resample_patterns(
@@ -94,6 +96,11 @@ class Resampler:
     ----------
     box : (slice, slice), optional
         Detector rows and columns that are used; None for all.
+
+    Raises
+    ------
+    ValueError
+        If the detector spans fewer than 8 pixels of the grid.
     """
 
     def __init__(
@@ -109,6 +116,13 @@ class Resampler:
         distortion: NDArray[np.float64] | None = None,
     ) -> None:
         ratio = grid_mrad / mrad_per_px
+        if ratio > max(1.5, max(detector_shape) / _LEAST_SPAN_PX):
+            height, width = detector_shape
+            raise ValueError(
+                f"a detector of {height} x {width} px at {mrad_per_px:.3g} mrad per pixel spans "
+                f"{max(detector_shape) * mrad_per_px:.3g} mrad; the patterns of this classifier need at least "
+                f"{_LEAST_SPAN_PX * grid_mrad:.3g} mrad; check mrad_per_px"
+            )
         self.size_px, self.scale = size_px, np.float32(ratio**2)
         self.vectors = _detector_vectors_px(size_px, ratio, rotation_deg, flip)
         if distortion is not None:

@@ -209,7 +209,8 @@ class CompareWidget(Dock):
         if view == "off":
             self._remove()
             return
-        if not self._own():
+        if len(self._own()) <= len(COMPARED):  # none yet, or some were deleted
+            self._remove()
             self._add()
         first, beside = self._chosen(self.first), view == "beside"
         height, width = self.viewer.canvas.size
