@@ -7,6 +7,7 @@ import pytest
 
 from napari_polarmap.core.metrics import (
     accuracy,
+    calibration_error_by_chance,
     confusion,
     expected_calibration_error,
     opposite_fraction,
@@ -63,6 +64,23 @@ def test_honest_probabilities_are_calibrated_and_boasting_ones_are_not(sharpness
     told = honest**sharpness / (honest**sharpness).sum(axis=1, keepdims=True)
     error = expected_calibration_error(told, truth)
     assert error < 0.02 if sharpness == 1 else error > 0.05
+
+
+def test_few_cases_scatter_even_where_probabilities_are_honest():
+    rng = np.random.default_rng(4)
+    honest = rng.dirichlet(np.full(8, 0.3), 400)
+    truth = np.array([rng.choice(8, p=row) for row in honest])
+    median, upper = calibration_error_by_chance(honest, np.arange(400))
+    assert 0.03 < median < upper < 0.1
+    assert expected_calibration_error(honest, truth) < upper
+    boasting = honest**3 / (honest**3).sum(axis=1, keepdims=True)
+    assert expected_calibration_error(boasting, truth) > calibration_error_by_chance(boasting, np.arange(400))[1]
+
+
+def test_cases_that_err_together_scatter_more():
+    honest = np.random.default_rng(5).dirichlet(np.full(8, 0.3), 400)
+    alone, together = (calibration_error_by_chance(honest, np.arange(400) // size)[0] for size in (1, 20))
+    assert together > 1.5 * alone
 
 
 def test_undefined_predictions_do_not_enter_the_calibration():

@@ -96,6 +96,37 @@ def expected_calibration_error(
     return float(np.abs(gap).sum() / right.size)
 
 
+def calibration_error_by_chance(
+    probability: NDArray[np.floating], group: NDArray[np.integer[Any]], *, draws: int = 200, seed: int = 0
+) -> tuple[float, float]:
+    """Return what `expected_calibration_error` finds of a classifier that is exactly as often right as it says.
+
+    It is not 0, as few cases scatter. A measured error below the second number says nothing against a classifier.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (n, 8)
+    group : ndarray of int, shape (n,)
+        Cases of one group, such as recordings of the same pattern, are right and wrong together: surer ones first.
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    median, upper : float
+        Half and 95 % of the draws are below.
+    """
+    rng = np.random.default_rng(seed)
+    _, member = np.unique(group, return_inverse=True)
+    winner, sure = probability.argmax(axis=1), probability.max(axis=1)
+    errors = []
+    for _ in range(draws):
+        right = rng.random(member.max() + 1)[member] < sure
+        errors.append(expected_calibration_error(probability, np.where(right, winner, (winner + 1) % N_DIRECTIONS)))
+    median, upper = np.percentile(errors, [50, 95])
+    return float(median), float(upper)
+
+
 def mean_direction(probability: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the angle of the mean of the eight unit vectors under their probabilities, shape (...) [deg].
 

@@ -12,6 +12,7 @@ from napari_polarmap.core.directions import ANGLES_DEG
 from napari_polarmap.core.metrics import (
     accuracy,
     angular_error,
+    calibration_error_by_chance,
     expected_calibration_error,
     mean_direction,
     opposite_fraction,
@@ -165,6 +166,8 @@ def _overall_scores(answers: dict[str, Answers], data: TrainingData) -> dict[str
     told = np.concatenate([answer.polarised for answer in every])
     truth = np.concatenate([answer.truth for answer in every])
     probability = np.concatenate([answer.prediction.probability for answer in every])
+    row = np.concatenate([answer.row for answer in every])
+    by_chance = calibration_error_by_chance(probability[told], row[told])
     exact = answers["exact"]
     right = exact.polarised
     undefined = exact.prediction.informed < 0.5
@@ -173,6 +176,8 @@ def _overall_scores(answers: dict[str, Answers], data: TrainingData) -> dict[str
         "unpolarised_told": float(undefined[~right].mean()) if (~right).any() else float("nan"),
         "polarised_kept": float((~undefined)[right].mean()),
         "ece_pooled": expected_calibration_error(probability[told], truth[told]),
+        "ece_chance_median": by_chance[0],
+        "ece_chance_p95": by_chance[1],
         "ood_auc": _unfamiliar_auc(every),
     }
     for name, answer in answers.items():
