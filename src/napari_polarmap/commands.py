@@ -260,7 +260,8 @@ def run_measure(args: Namespace) -> None:
     from napari_polarmap.io import open_scan
     from napari_polarmap.io.calibration_file import save_calibration
     from napari_polarmap.pipeline.inspection import inspect_scan
-    from napari_polarmap.pipeline.scan_calibration import apply, measure_all, measure_reference
+    from napari_polarmap.pipeline.measuring import measure_all, measure_reference
+    from napari_polarmap.pipeline.scan_calibration import apply
 
     with _open(args) as opened, ProgressLine() as line:
         scan = _calibrated(args, opened)
