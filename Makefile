@@ -74,6 +74,7 @@ dist: setup-release
 	$(bin)/python -m build --no-isolation
 	$(bin)/twine check --strict dist/*
 	$(bin)/check-manifest --no-build-isolation
+	$(bin)/python tools/check_recipe.py
 
 # pip installs into a new environment: some minutes, most of them PyTorch
 wheel-check: system setup dist

@@ -24,7 +24,8 @@ from napari_polarmap.io.hdf5 import read_truth
 from napari_polarmap.models.registry import default_model, load_classifier
 from napari_polarmap.pipeline.inspection import inspect_scan
 from napari_polarmap.pipeline.mapping import map_polarization
-from napari_polarmap.pipeline.scan_calibration import Measured, apply, measure, measure_all
+from napari_polarmap.pipeline.measuring import measure, measure_all
+from napari_polarmap.pipeline.scan_calibration import Measured, apply
 from napari_polarmap.plugin import sample_path
 from napari_polarmap.simulation.rerecord import rerecord
 

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -31,8 +33,9 @@ def version_in(folder: Path) -> str:
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="versions come from git")
 def test_the_version_follows_the_tags_and_a_clone_without_tags_has_one_too(tmp_path):
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "tools").mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "tools/pypi_readme.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
     assert version_in(tmp_path) == "0.1.0.dev0"
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
@@ -56,10 +59,15 @@ def test_the_conda_recipe_asks_for_what_the_package_asks_for():
     recipe = yaml.safe_load((ROOT / "packaging" / "conda-forge" / "recipe.yaml").read_text(encoding="utf-8"))
     assert {"context", "package", "source", "build", "requirements", "tests", "about", "extra"} <= set(recipe)
     wanted = {"python >=${{ python_min }}"}
-    for requirement in PROJECT["project"]["dependencies"]:
-        name, least = re.match(r"([\w-]+)(?:\[.*\])?(>=.*)", requirement).groups()
-        wanted.add(f"{CONDA_NAMES.get(name, name)} {least}")
-    assert set(recipe["requirements"]["run"]) == wanted
+    extras = set()
+    for requirement in map(Requirement, PROJECT["project"]["dependencies"]):
+        wanted.add(f"{CONDA_NAMES.get(requirement.name, requirement.name)} {requirement.specifier}")
+        for needed in map(Requirement, metadata.requires(requirement.name) or ()):
+            if any(needed.marker and needed.marker.evaluate({"extra": extra}) for extra in requirement.extras):
+                extras.add(needed.name)  # conda knows no extras
+    run = recipe["requirements"]["run"]
+    assert wanted <= set(run)
+    assert {line.split()[0] for line in run} == {line.split()[0] for line in wanted} | extras
     assert recipe["context"]["python_min"] == PROJECT["project"]["requires-python"].removeprefix(">=")
     build = {f"{name}" for name in PROJECT["build-system"]["requires"]}
     assert build <= {line.replace(" ", "") for line in recipe["requirements"]["host"]}

@@ -1,12 +1,14 @@
 """What MkDocs does while it builds the site: it fills in what is written elsewhere.
 
 ``<!-- commands -->`` becomes the ``--help`` of every command, ``<!-- include NAME.md -->`` a text at the top
-of the repository, ``<!-- unreleased -->`` the fragments of the change log.
+of the repository, ``<!-- unreleased -->`` the fragments of the change log. Formulas become MathML, which browsers
+draw by themselves: no script, no request to another server. A picture leads to itself in full size.
 """
 
 from __future__ import annotations
 
 import argparse
+import html
 import os
 import re
 from pathlib import Path
@@ -22,6 +24,19 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         if mark in markdown:
             markdown = markdown.replace(mark, make())
     return markdown
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Return the page with formulas drawn, pictures that can be enlarged, and options that stay on one line."""
+    content = re.sub(r'<img [^>]*src="([^"]+)"[^>]*>', r'<a href="\1">\g<0></a>', content)
+    content = re.sub(r"<code>(-[^\s<]{1,24})</code>", r'<code class="option">\1</code>', content)
+    return re.sub(r'(?s)<(div|span) class="arithmatex">\\[\[(](.*?)\\[\])]</\1>', _formula, content)
+
+
+def _formula(found: re.Match[str]) -> str:
+    from latex2mathml.converter import convert
+
+    return convert(html.unescape(found[2]), display="block" if found[1] == "div" else "inline")
 
 
 def _text(name: str) -> str:

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from napari_polarmap import commands
+from napari_polarmap.commands import classifiers, files, mapping
+from napari_polarmap.commands.arguments import CALIBRATION
 from napari_polarmap.core.ordered import left_behind
 from napari_polarmap.terminal import UsageError, complain
 
@@ -107,21 +108,21 @@ def build_parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    demo = command("demo", commands.run_demo, "map the packaged sample scans")
+    demo = command("demo", mapping.run_demo, "map the packaged sample scans")
     demo.add_argument("--out", type=Path, default=Path("polarmap-demo"), metavar="DIR", help="folder for results")
 
-    samples = command("samples", commands.run_samples, "tell where the packaged sample scans are, or copy them")
+    samples = command("samples", files.run_samples, "tell where the packaged sample scans are, or copy them")
     samples.add_argument("--to", type=Path, metavar="DIR", help="copy them into this folder")
 
-    info = command("info", commands.run_info, "tell shape, type and calibration of a scan, or sum up a result")
+    info = command("info", files.run_info, "tell shape, type and calibration of a scan, or sum up a result")
     _add_scan_options(info)
     info.add_argument("--json", action="store_true", help="as JSON")
 
-    _add_map_options(command("map", commands.run_map, "map the polarization of a scan"))
+    _add_map_options(command("map", mapping.run_map, "map the polarization of a scan"))
 
-    _add_batch_options(command("batch", commands.run_batch, "map a folder of scans with one set of options"))
+    _add_batch_options(command("batch", mapping.run_batch, "map a folder of scans with one set of options"))
 
-    measure = command("measure", commands.run_measure, "measure the calibration of a scan, with residuals")
+    measure = command("measure", files.run_measure, "measure the calibration of a scan, with residuals")
     _add_scan_options(measure)
     _add_calibration_options(measure)
     measure.add_argument("--out", type=Path, metavar="CAL.json", help="save it, for map --calibration")
@@ -129,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     measure.add_argument("--all", action="store_true", help="save doubtful values too")
 
     information = command(
-        "information", commands.run_information, "draw which probe positions in the unit cell carry information"
+        "information", mapping.run_information, "draw which probe positions in the unit cell carry information"
     )
     _add_scan_options(information)
     information.add_argument("--out", type=Path, required=True, metavar="PIC.png", help=".svg and .pdf work as well")
@@ -139,43 +140,43 @@ def build_parser() -> argparse.ArgumentParser:
     )
     information.add_argument("--bins", type=_positive, metavar="N", help="places along a side of the cell")
 
-    models = command("models", commands.run_models, "list built-in and user models")
+    models = command("models", classifiers.run_models, "list built-in and user models")
     models.add_argument("--json", action="store_true", help="as JSON, with everything that is known")
 
-    simulate = command("simulate", commands.run_simulate, "simulate patterns with known polarization")
+    simulate = command("simulate", classifiers.run_simulate, "simulate patterns with known polarization")
     simulate.add_argument("config", type=Path, metavar="CONFIG.toml")
     simulate.add_argument("--out", type=Path, required=True, metavar="FILE.h5")
     simulate.add_argument("--variant", default="", metavar="NAME", help="one of the file's [variants.NAME]")
     simulate.add_argument("--resume", action="store_true", help="go on with an unfinished run of the same file")
     simulate.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one per processor)")
 
-    train = command("train", commands.run_train, "train a classifier on simulated patterns")
+    train = command("train", classifiers.run_train, "train a classifier on simulated patterns")
     train.add_argument("config", type=Path, metavar="CONFIG.toml")
     train.add_argument("--data", type=Path, nargs="+", required=True, metavar="FILE.h5")
     train.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors")
     train.add_argument("--curve", type=Path, metavar="PIC.png", help="loss curve too; .svg and .pdf work as well")
     train.add_argument("--resume", action="store_true", help="go on with an unfinished run of the same file and data")
 
-    calibrate = command("calibrate", commands.run_calibrate, "calibrate the probabilities of a classifier anew")
+    calibrate = command("calibrate", classifiers.run_calibrate, "calibrate the probabilities of a classifier anew")
     calibrate.add_argument("model", type=Path, metavar="MODEL.safetensors")
     calibrate.add_argument("--data", type=Path, nargs="+", required=True, metavar="FILE.h5", help="its training set")
     calibrate.add_argument("--more", type=Path, nargs="+", metavar="FILE.h5", help="specimens it has never seen")
     calibrate.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors")
     calibrate.add_argument("--seed", type=int, metavar="N", help="of the training run, where the file does not say")
 
-    evaluate = command("evaluate", commands.run_evaluate, "score a classifier on files with known truth")
+    evaluate = command("evaluate", classifiers.run_evaluate, "score a classifier on files with known truth")
     evaluate.add_argument("files", type=Path, nargs="+", metavar="FILE")
     evaluate.add_argument("--model", metavar="NAME", help="name or .safetensors file (default: the recommended one)")
     evaluate.add_argument("--json", action="store_true", help="as JSON")
     evaluate.add_argument("--figures", type=Path, metavar="DIR", help="folder for figures of the errors in each scan")
 
-    repeat = command("repeat", commands.run_repeat, "make a result again from its provenance, and compare")
+    repeat = command("repeat", mapping.run_repeat, "make a result again from its provenance, and compare")
     repeat.add_argument("result", type=Path, metavar="RES.h5")
     repeat.add_argument("--file", type=Path, metavar="FILE", help="the scan, where it lies elsewhere now")
     repeat.add_argument("--model", metavar="NAME", help="name or .safetensors file, where it has another name now")
     repeat.add_argument("--out", type=Path, metavar="NEW.h5", help="keep the repeated map too")
 
-    export = command("export", commands.run_export, "write the maps of a result for other programs")
+    export = command("export", files.run_export, "write the maps of a result for other programs")
     export.add_argument("result", type=Path, metavar="RES.h5")
     export.add_argument("--to", type=Path, required=True, metavar="DIR")
     export.add_argument(
@@ -229,7 +230,7 @@ def _add_calibration_options(parser: argparse.ArgumentParser) -> None:
         metavar="CAL.json",
         help="from measure or the window; single options go before it",
     )
-    for name, text in commands.CALIBRATION.items():
+    for name, text in CALIBRATION.items():
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=float, metavar="V", help=text)
     parser.add_argument(
         "--flip", action=argparse.BooleanOptionalAction, help="mirror the detector up-down before turning it, or not"

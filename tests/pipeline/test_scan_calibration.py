@@ -12,15 +12,8 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io import open_scan
 from napari_polarmap.io.calibration_file import load_calibration, save_calibration
 from napari_polarmap.pipeline.inspection import Inspection, conclude, inspect_scan
-from napari_polarmap.pipeline.scan_calibration import (
-    PARTS,
-    History,
-    apply,
-    by_hand,
-    measure,
-    measure_all,
-    measure_reference,
-)
+from napari_polarmap.pipeline.measuring import measure, measure_all, measure_reference
+from napari_polarmap.pipeline.scan_calibration import PARTS, History, apply, by_hand
 from napari_polarmap.plugin import sample_path
 from napari_polarmap.simulation.rerecord import rerecord
 

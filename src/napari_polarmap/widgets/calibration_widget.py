@@ -23,16 +23,8 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io import open_scan
 from napari_polarmap.io.calibration_file import load_calibration, save_calibration
 from napari_polarmap.pipeline.inspection import Inspection, inspect_scan, inspection_steps
-from napari_polarmap.pipeline.scan_calibration import (
-    PARTS,
-    History,
-    Measured,
-    apply,
-    by_hand,
-    measure,
-    measure_reference,
-    measure_steps,
-)
+from napari_polarmap.pipeline.measuring import measure, measure_reference, measure_steps
+from napari_polarmap.pipeline.scan_calibration import PARTS, History, Measured, apply, by_hand
 from napari_polarmap.widgets.calibration_parts import PartRow
 from napari_polarmap.widgets.dock import Dock
 from napari_polarmap.widgets.map_layers import MapLayers
