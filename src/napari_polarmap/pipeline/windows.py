@@ -73,10 +73,10 @@ def plan_windows(scan: Scan4D, inspection: Inspection, params: MapParams) -> tup
     if not lattice.known or lattice.cell_area_px < 4 or (params.radius_px and lattice.source == "nominal"):
         return _neighbourhood(scan, lattice, params)
     # Asked before the window is made: a cell of thousands of positions, from a wrong scan step, takes gigabytes.
-    if any(2 * reach + 1 > length for reach, length in zip(cell_reach(lattice.vectors_px), scan.scan_shape, strict=True)):
-        return None, [
-            f"The scan is smaller than one unit cell ({lattice.told}); only single patterns were classified."
-        ]
+    if any(
+        2 * reach + 1 > length for reach, length in zip(cell_reach(lattice.vectors_px), scan.scan_shape, strict=True)
+    ):
+        return None, [f"The scan is smaller than one unit cell ({lattice.told}); only single patterns were classified."]
     base, step = cell_window(lattice.vectors_px), cell_step(lattice.vectors_px)
     grid = lay_grid(scan.scan_shape, base, step)
     per_position = float(np.median(inspection.statistics.total)) if scan.dtype.kind in "ui" else _AMPLE_ELECTRONS
