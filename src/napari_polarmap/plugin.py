@@ -24,7 +24,7 @@ from napari_polarmap.pipeline.layers import (
     map_layers,
     scan_layer,
 )
-from napari_polarmap.pipeline.preview import quick_look
+from napari_polarmap.pipeline.preview import IN_SIGHT_S, quick_look
 
 SAMPLES: Final = {
     "two_domains": "two domains and their wall",
@@ -73,7 +73,7 @@ def read_scan(path: str | Path) -> list[LayerData]:
         raise ValueError(f"{path}: a stack of {error.n_patterns} patterns; {panel} the scan shape") from None
     except DatasetNeededError as error:
         raise ValueError(f"{path}: holds {len(error.choices)} data sets; {panel} the one to use") from None
-    preview = quick_look(scan, _PREVIEW_BYTES)  # a reader holds the window up
+    preview = quick_look(scan, _PREVIEW_BYTES, IN_SIGHT_S)  # a reader holds the window up
     return [scan_layer(scan, preview.image, preview=not preview.complete)]
 
 

@@ -6,7 +6,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.pipeline.inspection import Inspection, disk_centers, inspection_steps
-from napari_polarmap.pipeline.preview import quick_look
+from napari_polarmap.pipeline.preview import IN_SIGHT_S, quick_look
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
 from napari_polarmap.widgets.disk_panel import DiskPanel
@@ -99,7 +99,7 @@ class Measuring(QObject):
         elif preferences().mapping.measure_on_open:
             self.measure()
         else:
-            self._layers.show_scan(scan, quick_look(scan).image)
+            self._layers.show_scan(scan, quick_look(scan, seconds=IN_SIGHT_S).image)
             self._disk.show_text("Not measured yet.")
 
     def measure(self) -> None:
