@@ -18,10 +18,9 @@ IN_SIGHT_S: Final = 0.25
 """Time for a look while the window waits [s]."""
 _BLOCK_BYTES: Final = 32 * 2**20
 _MOST_PLACES: Final = 64
-_FIRST: Final = 64
-"""Positions of the first read; less than `_SOON_S` [s] doubles them, more than `_LATE_S` halves them."""
+_FIRST: Final = 8
+"""Positions of the first read where time counts; one that takes less than `_SOON_S` [s] is followed by a larger one."""
 _SOON_S: Final = 0.02
-_LATE_S: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -56,17 +55,16 @@ def quick_look(scan: Scan4D, max_bytes: int = 128 * 2**20, seconds: float = np.i
     rows = np.arange(min(stride // 2, scan_y - 1), scan_y, stride)
     most = int(np.clip(_BLOCK_BYTES // (4 * int(np.prod(scan.detector_shape))), 1, scan_x))
 
-    mask = _disk_mask(scan, int(rows[len(rows) // 2]), min(most, _FIRST))
+    mask, step = _disk_mask(scan, int(rows[len(rows) // 2]), most, most if seconds == np.inf else _FIRST)
     image, known = np.zeros(scan.scan_shape, np.float32), np.zeros(scan.scan_shape, np.bool_)
-    step = min(most, _FIRST)
     for row in _coarse_to_fine(rows.tolist()):
         column = 0
         while column < scan_x and (perf_counter() < end or not known.any()):
             began, block = perf_counter(), slice(column, min(column + step, scan_x))
             patterns, _, _ = read_patterns(scan, slice(row, row + 1), block)
             image[row, block], known[row, block] = patterns[0][:, mask].sum(axis=1), True
-            column, taken = block.stop, perf_counter() - began
-            step = min(2 * step, most) if taken < _SOON_S else max(1, step // 2) if taken > _LATE_S else step
+            column = block.stop
+            step = min(2 * step, most) if perf_counter() - began < _SOON_S else step
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     return Preview(image[tuple(nearest)], complete=bool(known.all()))
 
@@ -83,13 +81,20 @@ def _coarse_to_fine(rows: list[int]) -> list[int]:
     return ordered
 
 
-def _disk_mask(scan: Scan4D, row: int, n_columns: int) -> NDArray[np.bool_]:
-    """Return the detector pixels of the direct disk, found in the mean over part of one row."""
-    patterns, _, _ = read_patterns(scan, slice(row, row + 1), slice(0, n_columns))
+def _disk_mask(scan: Scan4D, row: int, most: int, first: int) -> tuple[NDArray[np.bool_], int]:
+    """Return the detector pixels of the direct disk, found in the mean over part of a row, and how long that part is.
+
+    It begins with `first` positions, and grows up to `most` while reading is quick.
+    """
+    step, began = min(most, first), perf_counter()
+    patterns, _, _ = read_patterns(scan, slice(row, row + 1), slice(0, step))
+    while step < most and perf_counter() - began < _SOON_S:
+        step, began = min(8 * step, most), perf_counter()
+        patterns, _, _ = read_patterns(scan, slice(row, row + 1), slice(0, step))
     try:
-        return find_disk(patterns.mean(axis=(0, 1))).mask(scan.detector_shape)
+        return find_disk(patterns.mean(axis=(0, 1))).mask(scan.detector_shape), step
     except ValueError:
-        return np.ones(scan.detector_shape, np.bool_)
+        return np.ones(scan.detector_shape, np.bool_), step
 
 
 @dataclass(frozen=True, eq=False)
