@@ -9,8 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Layer
-from npe2 import PluginManifest
+from npe2 import PluginManager, PluginManifest
 from npe2.cli import app
 from typer.testing import CliRunner
 
@@ -263,9 +264,56 @@ def test_looks_that_do_not_fit_are_left_out(result, tmp_path, display):
     assert len(made(path)) == len(map_layers(result))
 
 
-@pytest.mark.parametrize("suffix", ["pdf", "py", "ipynb"])
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf", "py", "ipynb"])
 def test_the_menu_saves_figure_script_and_notebook(result, tmp_path, suffix):
     layers = [Layer.create(*data).as_layer_data_tuple() for data in map_layers(result)]
     (path,) = plugin.write_for_others(str(tmp_path / f"film.{suffix}"), layers)
     assert path == str(tmp_path / f"film.{suffix}")
     assert Path(path).stat().st_size > 500
+
+
+def saved(layers, path):
+    """Return the names of the files that the menu makes of layers."""
+    data = [layer.as_layer_data_tuple() for layer in layers]
+    return sorted(Path(file).name for file in plugin.write_for_others(str(path), data))
+
+
+def test_the_menu_saves_the_maps_of_the_chosen_layers_as_tiff_with_their_size(result, tmp_path):
+    layers = by_role(Layer.create(*data) for data in map_layers(result))
+    assert saved([layers["direction"], layers["confidence"]], tmp_path / "film.ome.tif") == [
+        "film_confidence.ome.tif",
+        "film_domain.ome.tif",
+    ]
+    with tifffile.TiffFile(tmp_path / "film_domain.ome.tif") as file:
+        assert 'PhysicalSizeX="0.05"' in file.ome_metadata
+        np.testing.assert_array_equal(file.asarray(), result.domain)
+
+
+def test_the_menu_saves_tables_and_zarr(result, tmp_path):
+    layers = [Layer.create(*data) for data in map_layers(result)]
+    assert saved(layers, tmp_path / "film.csv") == ["film.csv", "film_domains.csv"]
+    assert saved(layers, tmp_path / "film.ome.zarr") == ["film.ome.zarr"]
+    assert (tmp_path / "film.ome.zarr" / "domain").is_dir()
+
+
+def test_every_layer_of_a_map_tells_which_maps_it_shows(result):
+    some = np.ones(result.scan_shape, np.float32)
+    names = ("window_cells", "thickness_nm", "magnitude", "estimated_angle_deg", "tilt_mrad")
+    whole = replace(result, misclassified=some > 0, **dict.fromkeys(names[:-1], some), tilt_mrad=np.dstack([some] * 2))
+    for _, options, _ in map_layers(whole):
+        behind = plugin.MAPS_BEHIND[options["metadata"][ROLE_KEY]]
+        assert set(behind) <= set(whole.arrays()), options["name"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [("image", ".tif"), ("image", ".png"), ("labels", ".tif"), ("points", ".csv"), ("shapes", ".csv")],
+)
+def test_single_layers_are_left_to_the_writers_of_napari(manifest, kind, suffix):
+    manager = PluginManager()
+    manager.register(manifest)
+    manager.register(PluginManifest.from_distribution("napari"))
+    writer, _ = manager.get_writer(f"picture{suffix}", [kind])
+    assert writer.command.startswith("napari.")
+    ours, _ = manager.get_writer(f"picture{suffix}", [kind], plugin_name="napari-polarmap")
+    assert ours.command == "napari-polarmap.write_for_others"

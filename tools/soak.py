@@ -258,7 +258,7 @@ class Soak:
         self.last = "a restart"
         mapping = self.docks[0]
         for dock in self.docks:
-            for name in ("_inspecting", "_mapping", "_exporting", "_measuring", "_jobs"):
+            for name in ("measuring", "_mapping", "exporting", "_inspecting", "_measuring", "_jobs"):
                 jobs = getattr(dock, name, None)
                 if jobs is not None:
                     jobs.stop()

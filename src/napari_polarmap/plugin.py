@@ -15,8 +15,16 @@ from napari_polarmap.io import DatasetNeededError, ScanShapeNeededError, open_sc
 from napari_polarmap.io.display import display_of
 from napari_polarmap.io.result import PolarizationMap, is_result
 from napari_polarmap.pipeline.layer_state import with_appearance
-from napari_polarmap.pipeline.layers import MAP_KEY, ROLE_KEY, SOURCE_KEY, LayerData, map_layers, scan_layer
-from napari_polarmap.pipeline.preview import quick_look
+from napari_polarmap.pipeline.layers import (
+    MAP_KEY,
+    MAPS_BEHIND,
+    ROLE_KEY,
+    SOURCE_KEY,
+    LayerData,
+    map_layers,
+    scan_layer,
+)
+from napari_polarmap.pipeline.preview import IN_SIGHT_S, quick_look
 
 SAMPLES: Final = {
     "two_domains": "two domains and their wall",
@@ -65,7 +73,7 @@ def read_scan(path: str | Path) -> list[LayerData]:
         raise ValueError(f"{path}: a stack of {error.n_patterns} patterns; {panel} the scan shape") from None
     except DatasetNeededError as error:
         raise ValueError(f"{path}: holds {len(error.choices)} data sets; {panel} the one to use") from None
-    preview = quick_look(scan, _PREVIEW_BYTES)  # a reader holds the window up
+    preview = quick_look(scan, _PREVIEW_BYTES, IN_SIGHT_S)  # a reader holds the window up
     return [scan_layer(scan, preview.image, preview=not preview.complete)]
 
 
@@ -83,7 +91,9 @@ def write_result(path: str, layers: list[LayerData]) -> list[str]:
 
 
 def write_for_others(path: str, layers: list[LayerData]) -> list[str]:
-    """Write the result behind the given layers as a figure (``.pdf``), or the script or notebook that repeats it.
+    """Write the result behind the given layers in the format of the suffix, as the export does.
+
+    ``.tif`` writes only the maps that the layers show, each as ``NAME_MAP.ome.tif``.
 
     Raises
     ------
@@ -91,10 +101,18 @@ def write_for_others(path: str, layers: list[LayerData]) -> list[str]:
         If no layer, or layers of more than one result, belong to a polarization map, or for another suffix.
     """
     from napari_polarmap.io.export import export_map
+    from napari_polarmap.io.ome import write_tiffs
 
     target = Path(path)
     result = result_of(path, layers)
-    written = export_map(result, target.parent, [target.suffix.lstrip(".")], target.stem, display_of(result))
+    if target.suffix.lower() in (".tif", ".tiff"):
+        roles = [meta["metadata"].get(ROLE_KEY) for _, meta, _ in _of_maps(layers)]
+        shown = {name for role in roles for name in MAPS_BEHIND.get(role, ())}
+        written = write_tiffs(result, target.parent, target.stem.removesuffix(".ome"), shown)
+    else:
+        written = export_map(
+            result, target.parent, [target.suffix.lower().lstrip(".")], target.stem, display_of(result)
+        )
     return [str(file) for file in written]
 
 

@@ -19,7 +19,7 @@ from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.mapping import Inspection
 from napari_polarmap.pipeline.parameters import MapParams
 from napari_polarmap.pipeline.tiling import tiles
-from napari_polarmap.pipeline.windows import plan_windows
+from napari_polarmap.pipeline.windows import lattice_used, plan_windows
 
 FOUND = Lattice(vectors_px=np.reshape(square_vectors(10.0), (2, 2)))
 UNKNOWN = Lattice(vectors_px=np.full((2, 2), np.nan), resolved=False, source="unknown")
@@ -110,6 +110,15 @@ def test_a_radius_takes_the_place_of_a_nominal_lattice_only():
     for lattice, cells in ((lattice_from_step(0.4), 0), (FOUND, 1)):
         _, plan, _ = generated((80, 80), lattice, MapParams(radius_px=9))
         assert plan.pools[0].cells == cells
+
+
+@pytest.mark.parametrize("step_A", [0.04, 0.001])
+def test_a_cell_that_the_scan_does_not_hold_is_never_laid_out(monkeypatch, step_A):
+    monkeypatch.setattr("napari_polarmap.pipeline.windows.cell_window", lambda vectors: pytest.fail("gigabytes"))
+    frame, plan, notes = generated((80, 80), lattice_from_step(step_A))
+    assert plan is None
+    assert any("smaller than one unit cell" in note for note in notes)
+    assert not lattice_used(plan, frame.inspection).known, "positions would be compared with those of cells outside"
 
 
 @pytest.mark.parametrize("most_nodes", [10**6, 900, 400])

@@ -20,7 +20,7 @@ from napari_polarmap.models.weights import ModelInfo
 from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.pipeline.layers import MAP_KEY, map_layers
 from napari_polarmap.plugin import read_layers, sample_path
-from napari_polarmap.widgets import classifier_panel, dataset_panel, map_widget
+from napari_polarmap.widgets import classifier_panel, dataset_panel, exporting, map_widget, measuring
 from napari_polarmap.widgets.direction_labels import make_layer
 from napari_polarmap.widgets.export_panel import folder_of
 from napari_polarmap.widgets.map_widget import MapWidget
@@ -252,7 +252,7 @@ def test_a_scan_without_a_disk_is_told_and_cannot_run(
 ):
     viewer.add_image(np.ones((3, 3)), name="mine")
     dock.dataset.open_path(write_scan("dark.h5", data, **calibration))
-    qtbot.waitUntil(lambda: bool(told) and not dock._inspecting.busy)
+    qtbot.waitUntil(lambda: bool(told) and not dock.measuring.busy)
     assert sentence in told[0]
     assert "\n" not in told[0]
     assert sentence in dock.disk.found.text()
@@ -603,7 +603,7 @@ def test_repaired_pixels_make_the_map_stale_and_keep_it(mapped, qtbot, viewer):
     result = mapped.result
     mapped._layers.update_scan(mapped.dataset.scan.calibrated(bad_pixels=((3, 4),)))
     assert mapped.sections[1].state is State.BUSY
-    qtbot.waitUntil(lambda: not mapped._inspecting.busy)
+    qtbot.waitUntil(lambda: not mapped.measuring.busy)
     assert mapped.result is result
     assert "calibration changed" in mapped.sections[2].status.text()
     assert "Polarization direction" in viewer.layers
@@ -626,7 +626,7 @@ def test_every_step_keeps_its_state_while_another_scan_is_looked_at(mapped, qtbo
     assert mapped.sections[2].state is State.WAITING
     names = [mapped.dataset.choice.itemText(i) for i in range(mapped.dataset.choice.count())]
     mapped.dataset.choice.activated.emit(names.index("film"))
-    assert not mapped._inspecting.busy
+    assert not mapped.measuring.busy
     assert mapped.sections[1].state is State.DONE
     assert mapped.sections[2].state is State.STALE
 
@@ -653,12 +653,12 @@ def slow_steps(scan, *_):
 
 def test_the_measurement_shows_how_far_it_is_and_can_be_cancelled_and_done_again(mapped, qtbot, monkeypatch):
     before, disk = mapped.inspection, mapped.disk
-    monkeypatch.setattr(map_widget, "inspection_steps", slow_steps)
+    monkeypatch.setattr(measuring, "inspection_steps", slow_steps)
     disk.measure_button.click()
     qtbot.waitUntil(lambda: not disk.progress.isHidden())
     assert disk.progress.bar.maximum() == 1000
     disk.progress.cancel.click()
-    qtbot.waitUntil(lambda: not mapped._inspecting.busy)
+    qtbot.waitUntil(lambda: not mapped.measuring.busy)
     assert disk.progress.isHidden()
     assert mapped.inspection is before
     assert mapped.sections[1].state is mapped.sections[2].state is State.DONE
@@ -691,12 +691,12 @@ def test_a_file_that_is_dropped_on_the_dock_is_opened(dock, qtbot, scan_file):
 
 
 def test_the_export_shows_how_far_it_is_and_can_be_cancelled(mapped, qtbot, monkeypatch, tmp_path):
-    monkeypatch.setattr(map_widget, "export", slow_steps)
+    monkeypatch.setattr(exporting, "export", slow_steps)
     mapped.export.folder.setText(str(tmp_path))
     click(qtbot, mapped.export.button)
     qtbot.waitUntil(lambda: not mapped.export.progress.isHidden())
     mapped.cancel()
-    qtbot.waitUntil(lambda: not mapped._exporting.busy)
+    qtbot.waitUntil(lambda: not mapped.exporting.busy)
     assert mapped.export.progress.isHidden()
     assert "cancelled" in mapped.export.written.text()
     assert mapped.sections[4].state is State.WAITING

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from time import perf_counter, process_time
 
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
+from npe2 import PluginManifest
 from qtpy.QtCore import QPoint, QSize, Qt, QTimer
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QFileDialog, QScrollArea
 
+import napari_polarmap
 from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.plugin import sample_path
@@ -171,7 +174,8 @@ def test_every_dock_fits_a_window_of_1280_by_800(window, dock, qtbot, theme):
     for section in dock.sections:
         dock.scroll.ensureWidgetVisible(section)
         assert section.isVisible()
-    for name in ("Polarization mapping", "Explorer", "Calibration", "Error analysis", "Train a classifier"):
+    manifest = PluginManifest.from_file(Path(napari_polarmap.__file__).with_name("napari.yaml"))
+    for name in (entry.display_name for entry in manifest.contributions.widgets):
         parent, widget = window.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
         parent.raise_()
         qtbot.wait(50)

@@ -160,6 +160,12 @@ def round_window(radius_px: float) -> Window:
     return Window(weights / weights.sum(), 1.0)
 
 
+def cell_reach(vectors_px: NDArray[np.float64]) -> tuple[int, int]:
+    """Return how far ``(y, x)`` from its centre the window of one unit cell reaches, in scan positions."""
+    reach_y, reach_x = np.ceil(np.abs(np.asarray(vectors_px)).sum(axis=0) / 2).astype(int)
+    return int(reach_y), int(reach_x)
+
+
 def cell_step(vectors_px: NDArray[np.float64]) -> tuple[int, int]:
     """Return half a unit cell ``(y, x)`` in whole scan positions, the step of the grid of base windows.
 
@@ -277,7 +283,7 @@ def _shared_out(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _inside(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the share of each position in the parallelogram of a cell around the middle; they sum to 1."""
-    reach = np.ceil(np.abs(vectors).sum(axis=0) / 2).astype(int)
+    reach = cell_reach(vectors)
     offset = np.moveaxis(np.mgrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1], 0, -1).astype(np.float64)
     fine = (np.arange(_SUBSAMPLES) + 0.5) / _SUBSAMPLES - 0.5
     share = np.zeros(offset.shape[:2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +26,8 @@ def step_nm(result: PolarizationMap) -> float | None:
     return None if not step_A else float(step_A) / 10
 
 
-def write_tiffs(result: PolarizationMap, folder: Path, stem: str) -> list[Path]:
-    """Write one OME-TIFF per map; masks are 0 and 255, axes beyond the scan become channels.
+def write_tiffs(result: PolarizationMap, folder: Path, stem: str, names: Collection[str] | None = None) -> list[Path]:
+    """Write one OME-TIFF per map, or those of some `names`; masks are 0 and 255, axes beyond the scan become channels.
 
     The size of a scan position stands in the OME metadata [nm] and, for programs that do not read these, in the
     resolution of the TIFF.
@@ -39,6 +40,8 @@ def write_tiffs(result: PolarizationMap, folder: Path, stem: str) -> list[Path]:
         size = {"resolution": (1e7 / step, 1e7 / step), "resolutionunit": "CENTIMETER"}
     paths = []
     for name, values, channels in _images(result):
+        if names is not None and name not in names:
+            continue
         metadata: dict[str, Any] = {"axes": "CYX" if channels else "YX", "Name": f"{stem} {name}"}
         metadata["Description"] = _origin(result)
         if channels:

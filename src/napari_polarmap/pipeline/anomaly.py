@@ -25,7 +25,7 @@ from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import inspect_scan
 from napari_polarmap.pipeline.mapping import signature
 from napari_polarmap.pipeline.parameters import MapParams
-from napari_polarmap.pipeline.windows import plan_windows
+from napari_polarmap.pipeline.windows import lattice_used, plan_windows
 
 OURS: Final = "irregularity"
 _PATCH_CELLS: Final = 0.3
@@ -66,7 +66,7 @@ def anomalies(scan: Scan4D, classifier: Classifier, *, fdr: float = 0.05, seed: 
         except StopIteration as finished:
             evidence = finished.value
             break
-    lattice = plan.lattice if plan else inspection.lattice
+    lattice = lattice_used(plan, inspection)
     statistics = inspection.statistics
     empty = ~(statistics.total > 0)[..., None]
     probability = np.where(empty, np.nan, np.exp(evidence.single))

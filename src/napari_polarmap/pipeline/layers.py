@@ -33,6 +33,7 @@ from napari_polarmap.pipeline.layer_state import apply_appearance
 from napari_polarmap.pipeline.region_layer import region_layer
 
 __all__ = [
+    "MAPS_BEHIND",
     "MAP_KEY",
     "ROLE_KEY",
     "SCAN_KEY",
@@ -49,6 +50,24 @@ __all__ = [
 ]
 
 SCAN_ROLE: Final = "virtual image"
+MAPS_BEHIND: Final = {
+    SCAN_ROLE: ("virtual_image",),
+    "confidence": ("confidence",),
+    "cells": ("window_cells",),
+    "thickness": ("thickness_nm",),
+    "tilt": ("tilt_mrad",),
+    "magnitude": ("magnitude",),
+    "score": ("irregularity",),
+    "window": ("direction",),
+    "angle": ("angle_deg", "estimated_angle_deg"),
+    "direction": ("domain",),
+    "outlines": ("domain",),
+    "arrows": ("domain",),
+    "misclassified": ("misclassified",),
+    "irregular": ("irregular",),
+    "regions": ("irregular",),
+}
+"""Which maps of a result the layer of each role shows."""
 
 
 def scan_layer(scan: Scan4D, image: NDArray[np.number], *, preview: bool = False) -> LayerData:

@@ -28,7 +28,7 @@ from napari_polarmap.pipeline.parameters import MapParams
 from napari_polarmap.pipeline.review import with_reference, with_regions
 from napari_polarmap.pipeline.sets import set_map
 from napari_polarmap.pipeline.unfinished import Unfinished
-from napari_polarmap.pipeline.windows import WindowPlan, plan_windows
+from napari_polarmap.pipeline.windows import WindowPlan, lattice_used, plan_windows
 from napari_polarmap.pipeline.workplace import Workplace
 
 __all__ = [
@@ -145,7 +145,7 @@ def _check(scan: Scan4D, params: MapParams, reference: int | NDArray[np.uint8] |
 def _assemble(frame: Frame, plan: WindowPlan | None, evidence: Evidence, provenance: dict[str, Any]) -> PolarizationMap:
     scan, params, statistics = frame.scan, frame.params, frame.inspection.statistics
     single, pooled = evidence.single, evidence.pooled
-    lattice = plan.lattice if plan else frame.inspection.lattice
+    lattice = lattice_used(plan, frame.inspection)
     empty = ~(statistics.total > 0)
     if plan:
         best, size = smallest_sure(pooled, plan.width_px)
@@ -275,7 +275,7 @@ def _turn_classes(classes: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
 
 def _provenance(frame: Frame, plan: WindowPlan | None, notes: list[str]) -> dict[str, Any]:
     inspection, info = frame.inspection, frame.classifier.info
-    lattice = plan.lattice if plan else inspection.lattice
+    lattice = lattice_used(plan, inspection)
     return {
         "input": describe_source(frame.scan),
         "calibration": frame.scan.calibration.record(),

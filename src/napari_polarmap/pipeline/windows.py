@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from napari_polarmap.core.pooling import (
     Grid,
     Pool,
     Window,
+    cell_reach,
     cell_step,
     cell_window,
     cells_pool,
@@ -71,11 +72,13 @@ def plan_windows(scan: Scan4D, inspection: Inspection, params: MapParams) -> tup
     lattice = inspection.lattice if params.lattice_px is None else lattice_from_vectors(params.lattice_px)
     if not lattice.known or lattice.cell_area_px < 4 or (params.radius_px and lattice.source == "nominal"):
         return _neighbourhood(scan, lattice, params)
+    # Asked before the window is made: a cell of thousands of positions, from a wrong scan step, takes gigabytes.
+    if any(
+        2 * reach + 1 > length for reach, length in zip(cell_reach(lattice.vectors_px), scan.scan_shape, strict=True)
+    ):
+        return None, [f"The scan is smaller than one unit cell ({lattice.told}); only single patterns were classified."]
     base, step = cell_window(lattice.vectors_px), cell_step(lattice.vectors_px)
-    try:
-        grid = lay_grid(scan.scan_shape, base, step)
-    except ValueError:
-        return None, ["The scan is smaller than one unit cell; only single patterns were classified."]
+    grid = lay_grid(scan.scan_shape, base, step)
     per_position = float(np.median(inspection.statistics.total)) if scan.dtype.kind in "ui" else _AMPLE_ELECTRONS
     pools: list[Pool] = []
     for cells in (1,) if params.pool == "cell" else _SIZES_CELLS:
@@ -90,6 +93,14 @@ def plan_windows(scan: Scan4D, inspection: Inspection, params: MapParams) -> tup
             break
     notes = [f"The lattice was given, not found: {lattice.told}."] if lattice.source == "given" else []
     return WindowPlan(lattice, base, grid, pools), notes
+
+
+def lattice_used(plan: WindowPlan | None, inspection: Inspection) -> Lattice:
+    """Return the lattice that windows cancel; without windows the one found, and none that is larger than the scan."""
+    if plan is not None:
+        return plan.lattice
+    found = inspection.lattice
+    return found if found.resolved else replace(found, vectors_px=np.full((2, 2), np.nan), source="unknown")
 
 
 def _neighbourhood(scan: Scan4D, lattice: Lattice, params: MapParams) -> tuple[WindowPlan | None, list[str]]:

@@ -26,10 +26,11 @@ from napari_polarmap.pipeline.compare_layers import (
     title_of,
 )
 from napari_polarmap.pipeline.inspection import Progress
-from napari_polarmap.pipeline.layers import MAP_KEY, ROLE_KEY, SCAN_KEY
+from napari_polarmap.pipeline.layers import ROLE_KEY, SCAN_KEY
 from napari_polarmap.pipeline.mapping import map_steps
 from napari_polarmap.pipeline.parameters import MapParams
 from napari_polarmap.widgets.dock import Dock
+from napari_polarmap.widgets.followed_maps import FollowedMaps
 from napari_polarmap.widgets.model_news import NEWS
 from napari_polarmap.widgets.progress_row import ProgressRow
 from napari_polarmap.widgets.section import Form, fit_width, note
@@ -62,7 +63,7 @@ class CompareWidget(Dock):
         self.maps: list[PolarizationMap] = []
         self.comparison: Comparison | None = None
         self._jobs = Jobs(self)
-        self._followed: list[Layer] = []
+        self._followed = FollowedMaps(napari_viewer, self)
         self._hidden: list[Layer] = []
         self.first, self.second, self.model = QComboBox(), QComboBox(), QComboBox()
         self.file_button, self.run_button = QPushButton("File…"), QPushButton("Map with it")
@@ -71,11 +72,11 @@ class CompareWidget(Dock):
         self.views = QButtonGroup(self)
         self.buttons: dict[str, QPushButton] = {}
         self._build()
-        for event in (napari_viewer.layers.events.inserted, napari_viewer.layers.events.removed):
-            event.connect(self._on_layers)
+        for signal in (self._followed.listed, self._followed.exchanged):
+            signal.connect(self._remember)
         NEWS.models_changed.connect(self._list_models)
         self._list_models()
-        self._on_layers()
+        self._remember()
         self.refresh()
 
     def _build(self) -> None:
@@ -123,9 +124,7 @@ class CompareWidget(Dock):
     def detach(self) -> None:
         """Stop all work, take the layers away and let go of the viewer."""
         self._jobs.stop()
-        self._follow([])
-        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
-            event.disconnect(self._on_layers)
+        self._followed.detach()
         NEWS.models_changed.disconnect(self._list_models)
         self._remove()
 
@@ -260,20 +259,9 @@ class CompareWidget(Dock):
         scans = [layer.metadata[SCAN_KEY] for layer in self.viewer.layers if SCAN_KEY in layer.metadata]
         return next((scan for scan in scans if first is None or scan.scan_shape == first.scan_shape), None)
 
-    def _on_layers(self, event: Any = None) -> None:
-        self._follow([layer for layer in self.viewer.layers if MAP_KEY in layer.metadata])
-        self._remember()
-
-    def _follow(self, layers: list[Layer]) -> None:
-        for layer in self._followed:
-            layer.events.data.disconnect(self._remember)
-        self._followed = layers
-        for layer in layers:
-            layer.events.data.connect(self._remember)
-
-    def _remember(self, event: Any = None) -> None:
-        for layer in self._followed:
-            self.add(layer.metadata[MAP_KEY])
+    def _remember(self) -> None:
+        for result in self._followed.maps:
+            self.add(result)
 
     def _list_maps(self) -> None:
         for box in (self.first, self.second):

@@ -15,9 +15,9 @@ from superqt.utils import qdebounced
 from napari_polarmap.core.misclassification import ErrorAnalysis, analyse_errors
 from napari_polarmap.io.error_figure import draw_errors
 from napari_polarmap.io.result import PolarizationMap
-from napari_polarmap.pipeline.layers import MAP_KEY
 from napari_polarmap.pipeline.review import lattice_of
 from napari_polarmap.widgets.dock import Dock
+from napari_polarmap.widgets.followed_maps import FollowedMaps
 from napari_polarmap.widgets.reference import Reference, ReferenceBox
 from napari_polarmap.widgets.section import Form, note
 from napari_polarmap.widgets.workers import Jobs
@@ -78,38 +78,21 @@ class ErrorWidget(Dock):
         self._look_soon = qdebounced(self._look, timeout=50)
         self.what.currentIndexChanged.connect(self.refresh)
         self.reference.changed.connect(self.refresh)
-        for event in (napari_viewer.layers.events.inserted, napari_viewer.layers.events.removed):
-            event.connect(self._on_layers)
-        self._followed: list[Any] = []
-        self._on_layers()
+        self._followed = FollowedMaps(napari_viewer, self)
+        self._followed.listed.connect(self._look)
+        self._followed.exchanged.connect(self._look_soon)
+        self._look()
 
     def detach(self) -> None:
         """Stop all work and let go of the viewer."""
         self._jobs.stop()
         self._look_soon.cancel()
         self.reference.detach()
-        self._follow([])
-        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
-            event.disconnect(self._on_layers)
-
-    def _on_layers(self, event: Any = None) -> None:
-        self._follow([layer for layer in self.viewer.layers if MAP_KEY in layer.metadata])
-        self._look()
-
-    def _follow(self, layers: list[Any]) -> None:
-        """Hear when the data of a map are exchanged."""
-        for layer in self._followed:
-            layer.events.data.disconnect(self._on_data)
-        self._followed = layers
-        for layer in layers:
-            layer.events.data.connect(self._on_data)
-
-    def _on_data(self, event: Any = None) -> None:
-        self._look_soon()
+        self._followed.detach()
 
     def _look(self) -> None:
         """Take the map that came last."""
-        result = next((layer.metadata[MAP_KEY] for layer in reversed(self._followed)), None)
+        result = next(reversed(self._followed.maps), None)
         if result is not self.result or result is None:
             self.result = result
             self.reference.show_map(result)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
@@ -14,13 +12,12 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from napari_polarmap.core.data import Calibration, Scan4D
+from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import load_classifier
-from napari_polarmap.pipeline.inspection import Inspection, Progress, disk_centers, inspection_steps
+from napari_polarmap.pipeline.inspection import Inspection, Progress
 from napari_polarmap.pipeline.mapping import MapParams, map_steps
 from napari_polarmap.pipeline.model_range import out_of_range
-from napari_polarmap.pipeline.preview import quick_look
 from napari_polarmap.plugin import is_result
 from napari_polarmap.widgets.classifier_panel import ClassifierPanel
 from napari_polarmap.widgets.dataset_panel import DatasetPanel
@@ -29,14 +26,15 @@ from napari_polarmap.widgets.display_panel import DisplayPanel
 from napari_polarmap.widgets.displaying import Displaying
 from napari_polarmap.widgets.dock import Dock
 from napari_polarmap.widgets.explorer import Explorer
-from napari_polarmap.widgets.export_panel import ExportPanel, export
+from napari_polarmap.widgets.export_panel import ExportPanel
+from napari_polarmap.widgets.exporting import Exporting
 from napari_polarmap.widgets.information_panel import InformationPanel
 from napari_polarmap.widgets.judging import Judging
 from napari_polarmap.widgets.map_layers import MapLayers, warm_up
+from napari_polarmap.widgets.measuring import Measuring
 from napari_polarmap.widgets.preferences import preferences
 from napari_polarmap.widgets.readiness import Situation
 from napari_polarmap.widgets.review_panel import ReviewPanel
-from napari_polarmap.widgets.scan_notes import ScanNotes, notes_of
 from napari_polarmap.widgets.section import StepColumn
 from napari_polarmap.widgets.shortcuts import Shortcuts
 from napari_polarmap.widgets.workers import Jobs, tell_error
@@ -68,12 +66,7 @@ class MapWidget(Dock):
     def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.viewer = napari_viewer
-        self.inspection: Inspection | None = None
-        self._inspected: Calibration | None = None
-        self._without_scan = ScanNotes()
-        self._problem = ""
-        self._layers = MapLayers(napari_viewer)
-        self._inspecting, self._mapping, self._exporting = Jobs(self), Jobs(self), Jobs(self)
+        self._layers, self._mapping = MapLayers(napari_viewer), Jobs(self)
         self._build()
         self._connect()
         self._adopt_result()
@@ -89,6 +82,8 @@ class MapWidget(Dock):
         self.displaying = Displaying(self._layers, self.display, self)
         self.judging = Judging(self._layers, self.review, self.displaying, self)
         self.explorer = Explorer(self.viewer)
+        self.measuring = Measuring(self.dataset, self.disk, self.classifier, self.explorer, self._layers, self)
+        self.exporting = Exporting(self.export, self.judging, self)
         steps = [
             ("1  Dataset", self.dataset, "Choose a scan and check its calibration"),
             ("2  CoM correction", self.disk, "Find the direct disk and follow it over the scan"),
@@ -141,12 +136,8 @@ class MapWidget(Dock):
 
     def _connect(self) -> None:
         self.dataset.scan_chosen.connect(self._on_scan)
-        self.dataset.calibration_changed.connect(self._on_calibration)
         self.dataset.failed.connect(tell_error)
-        self.disk.changed.connect(self._on_center)
-        self.disk.measure_clicked.connect(self._inspect)
-        self.disk.progress.cancelled.connect(self._inspecting.cancel)
-        self.disk.lattice.shown.connect(self._show_lattice)
+        self.measuring.changed.connect(self._refresh)
         self.classifier.changed.connect(self._refresh)
         self.classifier.failed.connect(tell_error)
         self.classifier.run_clicked.connect(self.run)
@@ -155,16 +146,15 @@ class MapWidget(Dock):
         self.judging.changed.connect(self._on_judged)
         self.explorer.wheel.clicked.connect(self.judging.show_only)
         self.display.changed.connect(lambda: self.explorer.wheel.set_display(self.display.display()))
-        self.export.export_clicked.connect(self._export)
-        self.export.progress.cancelled.connect(self._exporting.cancel)
+        self.exporting.written.connect(self._on_written)
         self.viewer.layers.events.inserted.connect(self._adopt_result)
         if self.dataset.scan is not None:
             self._on_scan(self.dataset.scan)
 
     def detach(self) -> None:
         """Stop all work and let go of the viewer."""
-        for jobs in (self._inspecting, self._mapping, self._exporting):
-            jobs.stop()
+        for work in (self.measuring, self._mapping, self.exporting):
+            work.stop()
         self.shortcuts.detach()
         self.dataset.detach()
         self.review.reference.detach()
@@ -175,8 +165,9 @@ class MapWidget(Dock):
     # 1 and 2: the scan and its disk
 
     @property
-    def _notes(self) -> ScanNotes:
-        return self._without_scan if self.dataset.scan is None else notes_of(self.dataset.scan)
+    def inspection(self) -> Inspection | None:
+        """What was measured of the scan."""
+        return self.measuring.inspection
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take files."""
@@ -194,106 +185,13 @@ class MapWidget(Dock):
 
     def _on_scan(self, scan: Scan4D | None) -> None:
         self._mapping.stop()
-        self._inspecting.stop()
         self.classifier.show_running(False)
-        self.inspection, self._problem = None, ""
         self.judging.clear()
-        self.explorer.set_scan(scan)
         if scan is not None:
             self.export.suggest(scan)
-            known = self._notes.for_scan(scan)
-            if known is not None:
-                self._on_inspected(known)
-            elif preferences().mapping.measure_on_open:
-                self._inspect()
-            else:
-                self._layers.show_scan(scan, quick_look(scan).image)
-                self.disk.show_text("Not measured yet.")
+        self.measuring.take(scan)
         self._adopt_result()
         self._refresh()
-
-    def _inspect(self) -> None:
-        """Measure disk and lattice; the map, if there is one, stays."""
-        self._problem = ""
-        self._inspected = self.dataset.scan.calibration
-        self.disk.show_measuring()
-        self._inspecting.start(
-            inspection_steps,
-            self.dataset.scan,
-            yielded=self.disk.progress.show_progress,
-            returned=self._on_inspected,
-            errored=self._on_no_disk,
-            aborted=lambda: self.disk.show_text("The measurement was cancelled."),
-            finished=self._refresh,
-        )
-        self._refresh()
-
-    def _on_inspected(self, inspection: Inspection) -> None:
-        self.inspection, self._problem = inspection, ""
-        scan = self.dataset.scan
-        self._inspected = scan.calibration
-        self._notes.keep(inspection, scan.calibration)
-        self.disk.show_found(inspection)
-        self._layers.show_scan(scan, inspection.statistics.bright)
-        self._show_disk()
-        self._show_lattice()
-        self._refresh()
-
-    def _show_lattice(self) -> None:
-        """Draw the lattice over the image of the scan, where it is asked for."""
-        scan, form = self.dataset.scan, self.disk.lattice
-        if scan is not None and self.inspection is not None:
-            lattice = form.lattice if form.show_lattice.isChecked() else None
-            self._layers.show_lattice(scan, lattice, self.inspection.statistics.bright)
-
-    def _on_no_disk(self, error: Exception) -> None:
-        self._problem = str(error)
-        self.disk.show_text(str(error))
-        self._refresh()
-        tell_error(error)
-
-    def _on_calibration(self, scan: Scan4D) -> None:
-        self.explorer.set_scan(scan)
-        self._layers.update_scan(scan)
-        if self.inspection is not None:
-            known = self._notes.for_scan(scan)
-            if known is None:
-                self._inspect()
-                return
-            self.inspection, self._inspected = known, scan.calibration
-            self.disk.show_disk(known)
-        self._show_disk()
-        self._refresh()
-
-    def _on_center(self) -> None:
-        self._show_disk()
-        self._show_lattice()
-        self._refresh()
-
-    def _show_disk(self) -> None:
-        """Draw disk and crop over the pattern at the cursor, as the map will use them."""
-        scan, inspection = self.dataset.scan, self.inspection
-        if scan is None or inspection is None:
-            return
-        mrad_per_px = self._mrad_per_px()
-        self.dataset.calibration.suggest("mrad_per_px", mrad_per_px)
-        self.dataset.calibration.suggest(
-            "convergence_mrad", None if mrad_per_px is None else mrad_per_px * inspection.disk.radius_px
-        )
-        info, chosen = self.classifier.info, self.disk.params()
-        crop_px = chosen["crop_px"]
-        if crop_px is None and info is not None and mrad_per_px is not None:
-            crop_px = info.grid_px * info.grid_mrad / mrad_per_px
-        self._notes.crop_px = crop_px
-        centers_px = disk_centers(inspection, chosen["center"])
-        self.explorer.set_disk(centers_px, inspection.disk.radius_px, crop_px)
-
-    def _mrad_per_px(self) -> float | None:
-        """Return the angle per pixel, entered or from the radius of the disk."""
-        known = self.dataset.scan.calibration
-        if known.mrad_per_px is not None or known.convergence_mrad is None or self.inspection is None:
-            return known.mrad_per_px
-        return known.convergence_mrad / self.inspection.disk.radius_px
 
     # 3: the run
 
@@ -316,14 +214,14 @@ class MapWidget(Dock):
             self.classifier.model_name,
             params,
             self.review.reference.reference,
-            self.inspection if self._inspected == self.dataset.scan.calibration else None,
+            self.measuring.valid,
             yielded=self.classifier.show_progress,
             returned=self._on_mapped,
             errored=tell_error,
             aborted=self._on_aborted,
             finished=self._on_run_finished,
         )
-        self._notes.ran = self._settings()
+        self.measuring.notes.ran = self._settings()
         self._refresh()
 
     def _show_progress_bar(self) -> None:
@@ -360,17 +258,18 @@ class MapWidget(Dock):
 
     def _refresh(self, *_: object) -> None:
         """Show how each step stands and whether a run can start."""
+        notes = self.measuring.notes
         situation = Situation(
             scan=self.dataset.scan,
-            inspecting=self._inspecting.busy,
+            inspecting=self.measuring.busy,
             inspection=self.inspection,
-            problem=self._problem,
+            problem=self.measuring.problem,
             model=self.classifier.info,
             running=self._mapping.busy,
             result=self.result,
-            stale=self._notes.stale(self._settings()),
-            exported=self._notes.exported is not None,
-            export_stale=self._notes.exported is not self.result,
+            stale=notes.stale(self._settings()),
+            exported=notes.exported is not None,
+            export_stale=notes.exported is not self.result,
         )
         for section, header in zip(self.sections, situation.headers, strict=True):
             section.set_state(*header)
@@ -381,10 +280,7 @@ class MapWidget(Dock):
         scan, info = self.dataset.scan, self.classifier.info
         if scan is None or info is None:
             return ""
-        convergence_mrad, mrad_per_px = scan.calibration.convergence_mrad, self._mrad_per_px()
-        if convergence_mrad is None and mrad_per_px is not None and self.inspection is not None:
-            convergence_mrad = mrad_per_px * self.inspection.disk.radius_px
-        return out_of_range(info, scan.calibration, convergence_mrad=convergence_mrad)
+        return out_of_range(info, scan.calibration, convergence_mrad=self.measuring.convergence_mrad)
 
     # 4: the map
 
@@ -401,33 +297,10 @@ class MapWidget(Dock):
     def _on_judged(self) -> None:
         self.explorer.set_result(self.result)
         self.information.show_map(self.result)
-        self.export.show_map(self.result is not None)
-        if self.result is not None:
-            self.export.suggest_again(self.result)
         self._refresh()
 
     # 5: files
 
-    def _export(self) -> None:
-        self.export.show_busy(True)
-        self._exporting.start(
-            export,
-            self.judging.to_save(),
-            Path(self.export.folder.text().strip()).expanduser(),
-            self.export.chosen,
-            self.export.stem.text().strip(),
-            yielded=self.export.progress.show_progress,
-            returned=partial(self._on_written, self.result),
-            aborted=lambda: self.export.written.setText("The export was cancelled; files that are whole stay."),
-            errored=self._on_export_error,
-            finished=lambda: self.export.show_busy(False),
-        )
-
-    def _on_written(self, result: PolarizationMap, files: list[Path]) -> None:
-        self.export.show_written(files)
-        self._notes.exported = result
+    def _on_written(self, result: PolarizationMap) -> None:
+        self.measuring.notes.exported = result
         self._refresh()
-
-    def _on_export_error(self, error: Exception) -> None:
-        self.export.written.setText(str(error))
-        tell_error(error)
