@@ -88,16 +88,16 @@ def classifier_accuracy(
     return float(np.mean(right))
 
 
-def dose_for(accuracy: np.ndarray, level: float) -> float:
+def dose_for(accuracy: np.ndarray, level: float, doses: np.ndarray = DOSES) -> float:
     """Return the electrons at which an accuracy is first reached, between the doses tried; NaN if never."""
     above = np.flatnonzero(accuracy >= level)
     if not len(above):
         return float("nan")
     i = int(above[0])
     if i == 0:
-        return float(DOSES[0])
+        return float(doses[0])
     share = (level - accuracy[i - 1]) / (accuracy[i] - accuracy[i - 1])
-    return float(10 ** np.interp(share, [0, 1], np.log10(DOSES[i - 1 : i + 1])))
+    return float(10 ** np.interp(share, [0, 1], np.log10(doses[i - 1 : i + 1])))
 
 
 def dose_ratio(accuracy: np.ndarray, other: np.ndarray, level: float) -> float | None:
