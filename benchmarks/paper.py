@@ -9,8 +9,8 @@ from its last whole epoch, so that a run goes on where it was stopped. Sets that
 simulated first. One model is trained on each processor core, in a process of its own.
 
 The quick form trains ResNet-18 and VGG-11 in place of ResNet-50 and VGG-16, all at half the pixels, on a quarter of
-the positions, in 12 (CNN) or 2 epochs of batches of 32 at a higher rate, with one seed; plain, and for
-classification with both treatments. It asks them of the quick variants of the sets.
+the positions, in 12 (CNN) or 2 epochs of batches of 32 at a higher rate, with one seed, and with both
+treatments the CNN by classification and the neighbours alone. It asks them of the quick variants of the sets.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from paper_ideal import ask_ideal
 from paper_models import OBJECTIVES, TREATMENTS, Cell, Schooling, ask, train_model
-from paper_packaged import ask_ideal, ask_packaged
+from paper_packaged import ask_packaged
 from paper_report import write_report
 from paper_sets import (
     EXPERIMENTAL,
@@ -55,14 +56,15 @@ class Scope:
 
     Attributes
     ----------
+    treatments : dict
+        Networks and objectives of each; neighbours in principal components are always beside them.
     variant : str
         Of the sets.
     positions : int
         Patterns that are asked of each set, at most.
     """
 
-    networks: tuple[str, ...]
-    treatments: dict[str, tuple[str, ...]]
+    treatments: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
     seeds: tuple[int, ...]
     schooling: Schooling
     positions: int
@@ -73,23 +75,24 @@ class Scope:
         """All models of the table."""
         return [
             Cell(network, objective, treatment, seed)
-            for treatment, objectives in self.treatments.items()
+            for treatment, (networks, objectives) in self.treatments.items()
             for seed in self.seeds
-            for objective, network in [("classification", "pca_knn"), *product(objectives, self.networks)]
+            for objective, network in [("classification", "pca_knn"), *product(objectives, networks)]
         ]
 
 
 FULL = Scope(
-    networks=("published_cnn", "resnet50", "vgg16"),
-    treatments=dict.fromkeys(TREATMENTS, OBJECTIVES),
+    treatments=dict.fromkeys(TREATMENTS, (("published_cnn", "resnet50", "vgg16"), OBJECTIVES)),
     seeds=SEEDS,
     schooling=Schooling(epochs={}, learning_rate={}, schedule={}, binning=1, batch=128),
     positions=2000,
     variant="",
 )
 QUICK = Scope(
-    networks=("published_cnn", "resnet18", "vgg11"),
-    treatments={"plain": OBJECTIVES, "both": OBJECTIVES[:1]},
+    treatments={
+        "plain": (("published_cnn", "resnet18", "vgg11"), OBJECTIVES),
+        "both": (("published_cnn",), OBJECTIVES[:1]),
+    },
     seeds=SEEDS[:1],
     schooling=Schooling(
         epochs={"published_cnn": 12, "vgg11": 2, "resnet18": 2},
@@ -105,8 +108,9 @@ QUICK = Scope(
 
 @dataclass(frozen=True)
 class Files:
-    """The simulated sets of one run."""
+    """The simulated sets of one run; `variant` is that of the sets that are asked."""
 
+    variant: str
     training: tuple[Path, ...]
     asked: tuple[tuple[str, Path], ...]
     held: Path
@@ -117,6 +121,7 @@ class Files:
 def make_sets(folder: Path, scope: Scope, asked: str, pool: Executor) -> Files:
     """Simulate what is missing: training sets of the scope, the others in the variant `asked`."""
     return Files(
+        variant=asked,
         training=tuple(made(name, folder, scope.variant, pool) for name in ("P1", "P2")),
         asked=tuple((name, made(name, folder, asked, pool)) for name in SYNTHETIC + EXPERIMENTAL),
         held=made("holdout", folder, asked, pool),
@@ -154,7 +159,7 @@ def _packaged(name: str, files: Files) -> dict[str, Any]:
 
 
 def _ideal(files: Files) -> dict[str, Any]:
-    return ask_ideal(_specimens(files.still, pooled=True))
+    return ask_ideal(_specimens(files.still, pooled=True), dict(files.asked), files.variant)
 
 
 def keep(path: Path, make: Callable[[], dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""The packaged classifiers on the sets of the published comparison, and the bound that counting sets."""
+"""The packaged classifiers on the sets of the published comparison."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from noise_limit import dose_for, filter_accuracy
 from numpy.typing import NDArray
 from paper_models import parts_of
 from paper_report import OFFSETS_PX, POOLED_DOSES, WIDE
@@ -15,15 +14,14 @@ from paper_sets import Patterns, Specimens
 
 from napari_polarmap import open_scan
 from napari_polarmap.core.metrics import wall_distance
+from napari_polarmap.core.pooling import Pool
 from napari_polarmap.io.hdf5 import read_truth
 from napari_polarmap.models.registry import Classifier, load_classifier
-from napari_polarmap.models.template import load_estimator
 from napari_polarmap.pipeline.evidence import classify
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import inspect_scan
 from napari_polarmap.pipeline.parameters import MapParams
-from napari_polarmap.pipeline.training_data import NONE
-from napari_polarmap.pipeline.windows import plan_windows
+from napari_polarmap.pipeline.windows import WindowPlan, plan_windows
 
 DRAWS = 5
 """Recordings of each average of the specimens without tilt; new counts, not new specimens."""
@@ -65,6 +63,11 @@ def ask_packaged(
     return record
 
 
+def wide_window(plan: WindowPlan) -> Pool:
+    """Return the smallest window of at least `WIDE` cells, or the widest there is."""
+    return next((pool for pool in plan.pools if pool.cells >= WIDE), plan.pools[-1])
+
+
 def _ask_scan(classifier: Classifier, path: Path) -> dict[str, Any]:
     """Return how often windows of one, two, three ... cells, and single patterns, are right."""
     label, _ = read_truth(path)
@@ -73,8 +76,8 @@ def _ask_scan(classifier: Classifier, path: Path) -> dict[str, Any]:
         params = MapParams(pool="auto")
         plan, _ = plan_windows(scan, inspection, params)
         frame = Frame(scan, classifier, inspection, params)
-        wide = [pool for pool in plan.pools if pool.cells >= WIDE] or plan.pools[-1:]
-        few = replace(plan, pools=plan.pools[:1] + [pool for pool in wide[:1] if pool is not plan.pools[0]])
+        wide = wide_window(plan)
+        few = replace(plan, pools=plan.pools[:1] + [wide] * (wide is not plan.pools[0]))
         steps = classify(frame, few, singles=False)
         while True:
             try:
@@ -103,29 +106,3 @@ def _ask_scan(classifier: Classifier, path: Path) -> dict[str, Any]:
             "opposite": round(float((off == 4).mean()), 4),
         }
     return record
-
-
-def ask_ideal(still: Specimens) -> dict[str, Any]:
-    """Return how often matched filters are right that know all but the direction, of specimens without tilt.
-
-    The first knows the specimen too, so that counting alone sets its bound; for the second the
-    specimen is one of many.
-    """
-    model, data = load_estimator().model, still.data
-    rows = np.flatnonzero(data.label < NONE)
-    doses = 10 ** np.arange(4.0, 7.01, 0.25)
-    record: dict[str, Any] = {
-        "ideal": True,
-        "averages": len(rows),
-        "specimens": len(np.unique(data.specimen[rows])),
-        "draws": DRAWS,
-    }
-    for name, disorder in (("bound", False), ("scatter", True)):
-        curve = np.array([filter_accuracy(model, data, rows, dose, disorder=disorder, draws=100) for dose in doses])
-        told = filter_accuracy(model, data, rows, 1e5, disorder=disorder, draws=400)
-        record[name] = {"at_1e5": round(told, 4), "electrons_for_99": _finite(dose_for(curve, 0.99, doses))}
-    return record
-
-
-def _finite(value: float) -> float | None:
-    return float(f"{value:.3g}") if np.isfinite(value) else None

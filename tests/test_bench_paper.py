@@ -97,7 +97,7 @@ def test_both_forms_hold_the_published_networks_objectives_and_treatments():
     names = [cell.name for cell in FULL.cells]
     assert len(names) == len(set(names)) == 5 * 4 * (3 * 3 + 1)  # seeds, treatments, networks by objectives and kNN
     assert "vgg16-prototype-both-7000" in names
-    assert len(QUICK.cells) == 10 + 4
+    assert len(QUICK.cells) == 10 + 2
 
 
 def test_every_set_of_the_short_form_holds_few_positions_but_eight_to_a_cell():
@@ -148,6 +148,7 @@ def records(folder: Path) -> Path:
     (folder / "packaged-t.json").write_text(json.dumps(record))
     bound, scatter = {"at_1e5": 0.875, "electrons_for_99": 3e5}, {"at_1e5": 0.75, "electrons_for_99": None}
     record = {"ideal": True, "averages": 64, "specimens": 16, "draws": 5, "bound": bound, "scatter": scatter}
+    record["windows"] = {name: {"electrons": 1e5, "bound": 0.9, "scatter": 0.6} for name in EXPERIMENTAL}
     (folder / "ideal.json").write_text(json.dumps(record))
     return folder
 
