@@ -191,7 +191,9 @@ class Specimens:
         """
         data, rng = self.data, np.random.default_rng(seed)
         row = np.flatnonzero(data.label < 8)
-        source = data.pooled[row] if self.pooled else data.singles[row, 0]
+        source = data.pooled[row]
+        if not self.pooled:
+            source, row = np.concatenate(data.singles[row]), np.repeat(row, data.singles.shape[1])
         exact = np.maximum(source.astype(np.float32), 0)
         counted = exact if dose is None else rng.poisson(exact * (dose / data.intensity_scale)).astype(np.float32)
         azimuth = rng.uniform(0, 2 * np.pi, len(row))
