@@ -52,7 +52,7 @@ sbom:
 bench: setup
 	$(bin)/python benchmarks/speed.py
 
-# Sets that are missing in build/bench-sets are simulated first (an hour or two); records are kept below build/.
+# Sets that are missing in build/bench-sets are simulated first; records are kept below build/.
 bench-paper: setup
 	$(bin)/python benchmarks/paper.py --report docs $(ARGS)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,18 @@ DOSES = 10 ** np.arange(4.0, 8.01, 0.5)
 LEVELS = (0.5, 0.75, 0.9, 0.95)
 
 
-def templates(model: PhysicalModel, data: TrainingData, row: int) -> tuple[np.ndarray, int]:
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What the filters know of each row; a `TrainingData` has the same and more."""
+
+    label: np.ndarray
+    thickness_nm: np.ndarray
+    tilt_mrad: np.ndarray
+    convergence_mrad: np.ndarray
+    amplitude: np.ndarray
+
+
+def templates(model: PhysicalModel, data: TrainingData | Conditions, row: int) -> tuple[np.ndarray, int]:
     """Return the odd pattern of each direction in this specimen, shape (8, 2 modes), and the thickness used."""
     node = int(np.abs(model.thickness_nm - data.thickness_nm[row]).argmin())
     parameters = np.zeros((N_DIRECTIONS, 8))
@@ -53,7 +65,13 @@ def templates(model: PhysicalModel, data: TrainingData, row: int) -> tuple[np.nd
 
 
 def filter_accuracy(
-    model: PhysicalModel, data: TrainingData, rows: np.ndarray, dose: float, *, disorder: bool, draws: int = 40
+    model: PhysicalModel,
+    data: TrainingData | Conditions,
+    rows: np.ndarray,
+    dose: float,
+    *,
+    disorder: bool,
+    draws: int = 40,
 ) -> float:
     """Return how often a matched filter that knows all but the direction is right."""
     rng = np.random.default_rng(1)
@@ -88,16 +106,16 @@ def classifier_accuracy(
     return float(np.mean(right))
 
 
-def dose_for(accuracy: np.ndarray, level: float) -> float:
+def dose_for(accuracy: np.ndarray, level: float, doses: np.ndarray = DOSES) -> float:
     """Return the electrons at which an accuracy is first reached, between the doses tried; NaN if never."""
     above = np.flatnonzero(accuracy >= level)
     if not len(above):
         return float("nan")
     i = int(above[0])
     if i == 0:
-        return float(DOSES[0])
+        return float(doses[0])
     share = (level - accuracy[i - 1]) / (accuracy[i] - accuracy[i - 1])
-    return float(10 ** np.interp(share, [0, 1], np.log10(DOSES[i - 1 : i + 1])))
+    return float(10 ** np.interp(share, [0, 1], np.log10(doses[i - 1 : i + 1])))
 
 
 def dose_ratio(accuracy: np.ndarray, other: np.ndarray, level: float) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,13 +34,13 @@ SAME_THICKNESS = ("S1", "S3", "S5", "S6", "S7")
 Patterns = NDArray[np.float32]
 
 
-def made(name: str, folder: Path, variant: str = "") -> Path:
+def made(name: str, folder: Path, variant: str = "", pool: Executor | None = None) -> Path:
     """Return a set of `benchmarks/sets`, simulated first where it is not in the folder."""
     path = folder / f"{name}{'_' + variant if variant else ''}.h5"
     if not path.exists():
         print(f"simulating {path.name}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
-        simulate(SETS / f"{name}.toml", path, variant=variant, resume=True)
+        simulate(SETS / f"{name}.toml", path, variant=variant, resume=True, pool=pool)
     return path
 
 
@@ -166,6 +167,14 @@ class Specimens:
     data: TrainingData
     pooled: bool
 
+    def facts(self, right: NDArray[np.bool_], row: NDArray[np.int64]) -> dict[str, list[float]]:
+        """Return which rows were right, beside their thickness and tilt."""
+        return {
+            "right": right.astype(int).tolist(),
+            "thickness_nm": self.data.thickness_nm[row].round(1).tolist(),
+            "tilt_mrad": np.hypot(*self.data.tilt_mrad[row].T).round(2).tolist(),
+        }
+
     @staticmethod
     def load(path: Path, *, pooled: bool) -> Specimens:
         """Read specimens of other seeds; a few single patterns of each."""
@@ -182,7 +191,9 @@ class Specimens:
         """
         data, rng = self.data, np.random.default_rng(seed)
         row = np.flatnonzero(data.label < 8)
-        source = data.pooled[row] if self.pooled else data.singles[row, 0]
+        source = data.pooled[row]
+        if not self.pooled:
+            source, row = np.concatenate(data.singles[row]), np.repeat(row, data.singles.shape[1])
         exact = np.maximum(source.astype(np.float32), 0)
         counted = exact if dose is None else rng.poisson(exact * (dose / data.intensity_scale)).astype(np.float32)
         azimuth = rng.uniform(0, 2 * np.pi, len(row))

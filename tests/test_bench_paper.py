@@ -72,18 +72,43 @@ def test_a_record_is_made_once_and_kept_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_network_of_the_quick_form_is_trained_and_answers(tmp_path):
+def test_a_network_of_the_quick_form_is_trained_goes_on_and_answers(tmp_path):
     from dataclasses import replace
 
-    from paper import QUICK, train_network
+    from paper import QUICK
+    from paper_models import Cell, train_network
     from paper_sets import published_protocol
 
     torch.set_num_threads(1)
     protocol = published_protocol([disk_scan(tmp_path / "s.h5")])
-    scope = replace(QUICK, epochs={"published_cnn": 12}, learning_rate={"published_cnn": 1e-3}, binning=4)
-    answer = train_network("published_cnn", "classification", "plain", 1, protocol, scope)
+    schooling = replace(QUICK.schooling, epochs={"published_cnn": 12}, learning_rate={"published_cnn": 1e-3}, binning=4)
+    cell, checkpoint = Cell("published_cnn", "classification", "plain", 1), tmp_path / ".cell.training"
+    answer, losses = train_network(cell, protocol, schooling, checkpoint)
     patterns, label = protocol.of(2)
     assert (answer(patterns) == label).mean() > 0.4  # chance is a quarter
+    again, same = train_network(cell, protocol, schooling, checkpoint)  # from its last epoch: nothing is left to do
+    assert same == losses
+    assert (again(patterns) == answer(patterns)).all()
+
+
+def test_both_forms_hold_the_published_networks_objectives_and_treatments():
+    from paper import FULL, QUICK
+
+    names = [cell.name for cell in FULL.cells]
+    assert len(names) == len(set(names)) == 5 * 4 * (3 * 3 + 1)  # seeds, treatments, networks by objectives and kNN
+    assert "vgg16-prototype-both-7000" in names
+    assert len(QUICK.cells) == 10 + 2
+
+
+def test_every_set_of_the_short_form_holds_few_positions_but_eight_to_a_cell():
+    from paper_sets import EXPERIMENTAL, SETS, SYNTHETIC
+
+    from napari_polarmap.simulation.config import load_config
+
+    for name in SYNTHETIC + EXPERIMENTAL:
+        config = load_config(SETS / f"{name}.toml", "quick")
+        assert config.scene.rows * config.scene.columns <= 2400
+        assert 3.98 / config.scene.step_A.high >= 7.99, f"{name}: averages over a cell would not cancel the lattice"
 
 
 def records(folder: Path) -> Path:
@@ -116,11 +141,15 @@ def records(folder: Path) -> Path:
         "sets": {name: {"single": None, "windows": windows} for name in names},
         "offset": [0.9] * len(OFFSETS_PX),
         "dose": [0.5] * len(POOLED_DOSES),
-        "dose_still": [0.5, 0.75, None, 0.9, 1.0],
+        "still": [0.5, 0.75, 0.8, 0.9, 1.0],
         "specimens": specimens,
         "single": 0.125,
     }
     (folder / "packaged-t.json").write_text(json.dumps(record))
+    bound, scatter = {"at_1e5": 0.875, "electrons_for_99": 3e5}, {"at_1e5": 0.75, "electrons_for_99": None}
+    record = {"ideal": True, "averages": 64, "specimens": 16, "draws": 5, "bound": bound, "scatter": scatter}
+    record["windows"] = {name: {"electrons": 1e5, "bound": 0.9, "scatter": 0.6} for name in EXPERIMENTAL}
+    (folder / "ideal.json").write_text(json.dumps(record))
     return folder
 
 
@@ -128,11 +157,24 @@ def test_the_report_holds_means_spreads_goals_and_a_figure_per_finding(tmp_path)
     from paper_report import write_report
 
     (tmp_path / "records").mkdir()
-    write_report(records(tmp_path / "records"), tmp_path / "report", quick=True)
+    write_report(records(tmp_path / "records"), tmp_path / "report", command="make it")
     text = (tmp_path / "report" / "benchmark-table.md").read_text()
-    assert "| resnet50 | regression | plain | 99.0 ± 1.0 | 30.0 ± 0.0 | 20.0 ± 0.0 |" in text
+    assert "| resnet50 | regression | plain | 99.0 ± 1.0 | 30.0 ± 0.0 | 69.0 ± 1.0 | 20.0 ± 0.0 |" in text
     assert "0.0 of 7" in text
     assert "Templates 75.0%" in text  # 10^5 electrons, no tilt
+    assert "knows the specimen 87.5%, 99 % with 3.0e+05 electrons" in text
+    assert "they vary 75.0%, 99 % with no dose up to 10⁷" in text
     assert "Templates says nothing" in text
     pictures = {path.name for path in (tmp_path / "report").glob("*.png")}
     assert pictures == {f"benchmark-{name}.png" for name in ("split", "thickness", "tilt", "dose", "offset")}
+
+
+def test_a_few_cells_alone_give_a_table_of_their_own(tmp_path):
+    from paper_report import write_report
+
+    (tmp_path / "records").mkdir()
+    for path in records(tmp_path / "records").glob("[pi]*.json"):
+        path.unlink()
+    write_report(tmp_path / "records", tmp_path / "report", command="make it", table="few")
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["few.md"]
+    assert "written by make it" in (tmp_path / "report" / "few.md").read_text()

@@ -29,6 +29,18 @@ def test_every_network_takes_single_patterns_and_cell_averages(backbone, channel
     assert beside.shape == (2, 3)
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_step_of_training_reaches_every_layer(backbone, objective):
+    network = DirectionNetwork(backbone, objective, channels=1, binning=2, nuisance=False)
+    before = {name: part.detach().clone() for name, part in network.named_parameters()}
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    network.head.loss(network(torch.rand(4, 64, 64))[0], torch.tensor([0, 3, 5, 8])).backward()
+    optimizer.step()
+    assert all(part.isfinite().all() for part in network.parameters())
+    assert [name for name, part in network.named_parameters() if torch.equal(part, before[name])] == []
+
+
 def test_the_published_network_has_the_published_layers():
     """conv 16, 32, pool, 64, pool without padding; 512 hidden (Martinc et al. 2026)."""
     network = DirectionNetwork("published_cnn", channels=1, nuisance=False)

@@ -8,7 +8,6 @@ to its library's default; here it is torchvision's, 0.1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
@@ -18,9 +17,6 @@ from napari_polarmap.core.config import Uniform, number, whole
 from napari_polarmap.core.survey import center_of_mass
 from napari_polarmap.models.features import least_to_most
 from napari_polarmap.models.torchvision_import import import_torchvision
-
-_GROUP: Final = 8
-"""Patterns that share the numbers drawn: torchvision draws once per call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +49,7 @@ class PublishedAugmentation:
 def augment_as_published(
     patterns: torch.Tensor, options: PublishedAugmentation, rng: np.random.Generator
 ) -> torch.Tensor:
-    """Return patterns, shape (n, edge, edge), scaled from 0 to 1 and changed at random in groups of eight."""
+    """Return patterns, shape (n, edge, edge), scaled from 0 to 1 and changed at random, each by itself."""
     import_torchvision()
     from torchvision.transforms import v2
 
@@ -76,7 +72,8 @@ def augment_as_published(
     scaled = least_to_most(patterns)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**62)))
-        parts = [change(part) for part in scaled.split(_GROUP)]
+        # torchvision draws once per call.
+        parts = [change(part) for part in scaled.split(1)]
     return torch.cat(parts)[:, 0]
 
 

@@ -9,7 +9,8 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def simulate(
     variant: str = "",
     resume: bool = False,
     workers: int | None = None,
+    pool: Executor | None = None,
     progress: ReportProgress = lambda done, total: None,
 ) -> Path:
     """Simulate what a configuration file asks for and write it to one HDF5 file.
@@ -57,6 +59,8 @@ def simulate(
         Go on with the pieces of an earlier, unfinished run of the same configuration.
     workers : int, optional
         Processes; all processors when not given.
+    pool : Executor, optional
+        Where the pieces are simulated instead, as several small sets are soonest made by processes that stay.
     progress : callable
         Called with pieces done and pieces in all.
 
@@ -74,7 +78,7 @@ def simulate(
     folder = out.with_name(out.name + ".pieces")
     _claim(folder, config, resume=resume)
     try:
-        pieces = run_pieces(config, folder, workers=workers or os.cpu_count() or 1, progress=progress)
+        pieces = run_pieces(config, folder, workers=workers or os.cpu_count() or 1, pool=pool, progress=progress)
     except KeyboardInterrupt:
         done = len(list(folder.glob("*.npz")))
         raise KeyboardInterrupt(f"interrupted; {done} pieces are kept in {folder}, go on with --resume") from None
@@ -85,7 +89,12 @@ def simulate(
 
 
 def run_pieces(
-    config: SimulationConfig, folder: Path, *, workers: int = 1, progress: ReportProgress = lambda done, total: None
+    config: SimulationConfig,
+    folder: Path,
+    *,
+    workers: int = 1,
+    pool: Executor | None = None,
+    progress: ReportProgress = lambda done, total: None,
 ) -> list[Path]:
     """Simulate every piece that `folder` does not hold yet; return all pieces in order.
 
@@ -98,11 +107,10 @@ def run_pieces(
     progress(total - len(missing), total)
     if not missing:
         return pieces
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_serve_parent) as pool:
-        jobs = [pool.submit(_make_piece, config, index, str(pieces[index])) for index in missing]
+    # A pool that was handed in is left open.
+    given: AbstractContextManager[Executor] = nullcontext(pool) if pool else single_threads(workers)
+    with given as runner:
+        jobs = [runner.submit(_make_piece, config, index, str(pieces[index])) for index in missing]
         try:
             for done, job in enumerate(as_completed(jobs), start=total - len(missing) + 1):
                 job.result()
@@ -112,6 +120,13 @@ def run_pieces(
             for job in jobs:
                 job.cancel()
     return pieces
+
+
+def single_threads(workers: int) -> ProcessPoolExecutor:
+    """Return processes that compute with one thread each and leave with their parent."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_serve_parent)
 
 
 def _serve_parent() -> None:
