@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -129,3 +131,17 @@ def test_the_part_of_the_detector_that_is_used_is_enough(mrad_per_px, drift_px):
 def test_a_camera_length_that_makes_the_detector_a_point_is_refused_before_any_memory_is_taken():
     with pytest.raises(ValueError, match=r"spans 0\.0064 mrad"):
         resample_patterns(np.ones((1, 64, 64)), (32, 32), mrad_per_px=1e-4, size_px=64, grid_mrad=1.2)
+
+
+def test_memory_is_that_of_the_detector_however_much_of_the_grid_lies_beside_it():
+    detector = np.random.default_rng(0).random((1, 1024, 1024), np.float32)
+    tracemalloc.start()
+    try:
+        found = resample_patterns(detector, (511.5, 511.5), mrad_per_px=1.05 / 100)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 150 * 2**20
+    np.testing.assert_allclose(found.sum(), detector.sum(), rtol=1e-4)
+    middle = detector[0, 112:912, 112:912].reshape(8, 100, 8, 100).sum(axis=(1, 3))
+    np.testing.assert_allclose(found[0, 28:36, 28:36], middle, rtol=0.02)

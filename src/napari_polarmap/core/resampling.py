@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,9 @@ from napari_polarmap.core.sums import plain
 _STILL: Final = 0.01
 """Centres that stay within this part of a pixel of the grid do not move."""
 _LEAST_SPAN_PX: Final = 8
-"""A detector that spans fewer pixels of the grid holds no disk; its pixels would be countless."""
+"""A detector that spans fewer pixels of the grid holds no disk."""
+_AT_ONCE: Final = 2**18
+"""Samples made into a part of the matrix at once, some 200 bytes each."""
 
 
 def resample_patterns(
@@ -124,12 +127,10 @@ class Resampler:
                 f"{_LEAST_SPAN_PX * grid_mrad:.3g} mrad; check mrad_per_px"
             )
         self.size_px, self.scale = size_px, np.float32(ratio**2)
-        self.vectors = _detector_vectors_px(size_px, ratio, rotation_deg, flip)
-        if distortion is not None:
-            self.vectors = self.vectors @ distortion.T
+        samples = _Samples(size_px, ratio, rotation_deg, flip, np.eye(2) if distortion is None else distortion)
         limits = np.array([centers_px.min(axis=0), centers_px.max(axis=0)]) if len(centers_px) else np.zeros((2, 2))
         fixed = bool(np.ptp(limits, axis=0).max() < _STILL * max(ratio, 1.0))
-        reach = self.vectors.reshape(-1, 2)
+        reach = samples.of(np.array([0, size_px - 1, size_px * (size_px - 1), size_px**2 - 1])).reshape(-1, 2)
         margin = 0 if fixed else 1
         low = np.clip(np.floor(limits[0] + reach.min(axis=0)) - margin, 0, np.array(detector_shape) - 1).astype(int)
         high = np.clip(np.floor(limits[1] + reach.max(axis=0)) + 2 + margin, low + 1, detector_shape).astype(int)
@@ -139,12 +140,15 @@ class Resampler:
         self.corner = low.astype(np.float64)
         self.middle: NDArray[np.float64] | None = None
         self.matrix: sparse.csr_array | None = None
+        self.vectors: NDArray[np.float64] | None = None
         if fixed:
-            self.matrix = _sampling_matrix(limits.mean(axis=0) - self.corner + self.vectors, self.shape)
-        elif self.vectors.shape[1] > 1:
+            self.matrix = _sampling_matrix(samples, limits.mean(axis=0) - self.corner, self.shape)
+        elif samples.along > 1:
             # The disk is brought to one place, then all is as if it had always been there.
             self.middle = np.round(np.clip(centers_px.mean(axis=0), 0, detector_shape))
-            self.matrix = _sampling_matrix(self.middle - self.corner + self.vectors, self.shape)
+            self.matrix = _sampling_matrix(samples, self.middle - self.corner, self.shape)
+        else:
+            self.vectors = samples.of(np.arange(size_px**2))[:, 0]
 
     def __call__(self, patterns: NDArray[np.number], centers_px: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return patterns on the grid, shape (n, size_px, size_px).
@@ -163,10 +167,9 @@ class Resampler:
             patterns = self._brought_together(patterns, centers_px - self.middle)
         if self.matrix is not None:
             kernels.weighted_sums(patterns, self.matrix.indptr, self.matrix.indices, self.matrix.data, out)
-        else:
-            vectors = self.vectors[:, 0]
+        if self.vectors is not None:
             for pattern, center, target in zip(patterns, centers_px - self.corner, out, strict=True):
-                kernels.interpolated(pattern, center + vectors, target)
+                kernels.interpolated(pattern, center + self.vectors, target)
         out *= self.scale
         return out.reshape(-1, self.size_px, self.size_px)
 
@@ -196,19 +199,66 @@ def _checked(
     return patterns, centers
 
 
-def _detector_vectors_px(size_px: int, ratio: float, rotation_deg: float, flip: bool) -> NDArray[np.float64]:
-    """Return where to sample, from the centre, shape (pixels of the grid, samples in a pixel, 2)."""
-    samples = int(np.ceil(ratio)) if ratio > 1.5 else 1
-    inside = (np.arange(samples) - (samples - 1) / 2) / samples
-    axis = (np.arange(size_px) - (size_px - 1) / 2)[:, None] + inside
-    y, x = ratio * axis[:, None, :, None], ratio * axis[None, :, None, :]
-    angle = np.deg2rad(rotation_deg)
-    cos, sin = np.cos(angle), np.sin(angle)
-    dy, dx = cos * y + sin * x, cos * x - sin * y
-    return np.stack([-dy if flip else dy, dx], axis=-1).reshape(size_px**2, samples**2, 2)
+@dataclass(frozen=True)
+class _Samples:
+    """Where the pixels of the grid sample the detector, in detector pixels from its centre; see `resample_patterns`."""
+
+    size_px: int
+    ratio: float
+    rotation_deg: float
+    flip: bool
+    distortion: NDArray[np.float64]
+
+    @property
+    def along(self) -> int:
+        """How many lie along the edge of a pixel."""
+        return int(np.ceil(self.ratio)) if self.ratio > 1.5 else 1
+
+    @property
+    def reach(self) -> float:
+        """No sample lies farther from the middle of its pixel."""
+        return float(self.ratio * np.sqrt(0.5) * np.linalg.norm(self.distortion, 2))
+
+    def of(self, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the samples of some pixels, counted row by row, shape (n, along**2, 2)."""
+        inside = (np.arange(self.along) - (self.along - 1) / 2) / self.along
+        row, column = (
+            self.ratio * (at[:, None] - (self.size_px - 1) / 2 + inside) for at in divmod(pixels, self.size_px)
+        )
+        return self._on_detector(row[:, :, None], column[:, None, :]).reshape(len(pixels), -1, 2)
+
+    def middles(self) -> NDArray[np.float64]:
+        """Return the middles of all pixels, shape (size_px**2, 2)."""
+        axis = self.ratio * (np.arange(self.size_px) - (self.size_px - 1) / 2)
+        return self._on_detector(axis[:, None], axis[None, :]).reshape(-1, 2)
+
+    def _on_detector(self, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+        angle = np.deg2rad(self.rotation_deg)
+        cos, sin = np.cos(angle), np.sin(angle)
+        dy, dx = cos * y + sin * x, cos * x - sin * y
+        return np.stack([-dy if self.flip else dy, dx], axis=-1) @ self.distortion.T
 
 
-def _sampling_matrix(points: NDArray[np.float64], shape: tuple[int, ...]) -> sparse.csr_array:
+def _sampling_matrix(samples: _Samples, origin: NDArray[np.float64], shape: tuple[int, int]) -> sparse.csr_array:
+    """Return the matrix from a detector of `shape`, its centre at `origin`, to the means over the samples of pixels.
+
+    Made in parts, of the pixels of the grid that lie on the detector: their samples are about as many as detector
+    pixels, those of the whole grid may be hundreds of times as many.
+    """
+    middles = origin + samples.middles()
+    near = np.flatnonzero((np.abs(middles - np.array(shape) / 2) < np.array(shape) / 2 + samples.reach + 2).all(axis=1))
+    step = max(1, _AT_ONCE // samples.along**2)
+    parts = [
+        _matrix_part(origin + samples.of(near[first : first + step]), shape) for first in range(0, len(near), step)
+    ] or [sparse.csr_array((0, shape[0] * shape[1]), dtype=np.float32)]
+    filled = np.zeros(samples.size_px**2, np.int64)
+    filled[near] = np.concatenate([np.diff(part.indptr) for part in parts])
+    pointer = np.concatenate([[0], np.cumsum(filled)]).astype(parts[0].indptr.dtype)
+    entries = np.concatenate([part.data for part in parts]), np.concatenate([part.indices for part in parts])
+    return sparse.csr_array((*entries, pointer), shape=(samples.size_px**2, shape[0] * shape[1]))
+
+
+def _matrix_part(points: NDArray[np.float64], shape: tuple[int, int]) -> sparse.csr_array:
     """Return the matrix from a detector of `shape` to the mean over each row of `points`, shape (rows, samples, 2)."""
     height, width = shape
     rows, samples = points.shape[:2]
