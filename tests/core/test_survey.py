@@ -148,6 +148,22 @@ def test_every_type_of_number_is_summed_alike(counts, dtype):
     np.testing.assert_array_equal(scan_statistics(Scan4D(data)).total, data.astype(float).sum((2, 3)))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int8, np.int16])
+def test_whole_numbers_of_any_size_are_summed_as_their_real_values_are(dtype):
+    limits, random = np.iinfo(dtype), np.random.default_rng(2)
+    data = random.integers(limits.min, limits.max, (9, 8, 300, 24), dtype, endpoint=True)
+    data[2:4] = limits.max
+    disk = Disk(center_px=(140, 11), radius_px=200)
+    counted, real = (scan_statistics(Scan4D(patterns), disk=disk) for patterns in (data, data.astype(np.float64)))
+    for name in ("total", "bright", "com_px", "tile_patterns"):
+        np.testing.assert_array_equal(getattr(counted, name), getattr(real, name))
+
+
+def test_sums_of_so_many_counts_that_32_bits_might_not_hold_them_are_right():
+    data = np.full((1280, 1024, 2, 2), 65535, np.uint16)
+    np.testing.assert_array_equal(scan_statistics(Scan4D(data)).mean_pattern, np.full((2, 2), 65535))
+
+
 def test_a_large_scan_is_sampled_all_over_and_no_more_than_asked(counts, monkeypatch):
     monkeypatch.setattr(survey, "_SAMPLE_BYTES", 100 * counts[0, 0].nbytes)
     seen = np.zeros(counts.shape[:2], int)

@@ -78,6 +78,67 @@ def add_patterns(
             moments[i, j, 4] = everything
 
 
+def exact(block: NDArray[Any]) -> bool:
+    """Tell whether `add_counts` can add up a block of patterns, shape (rows, columns, det_y, det_x)."""
+    if block.dtype.kind not in "iu" or block.dtype.itemsize > 2:
+        return False
+    rows, columns, height, width = block.shape
+    return bool(max(rows * columns, height, width) * np.iinfo(block.dtype).max < 2**32)
+
+
+@numba.njit(nogil=True, cache=True)
+def add_counts(
+    block: NDArray[Any],
+    columns: tuple[int, int],
+    near: NDArray[np.int64],
+    bright: NDArray[np.int64],
+    moments: NDArray[np.float64],
+    total: NDArray[np.float64],
+) -> None:
+    """Do what `add_patterns` does, in whole numbers of 32 bits, of which a processor adds twice as many at once.
+
+    For a block that is `exact`; parameters as for `add_patterns`.
+    """
+    height, width = block.shape[2:]
+    middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
+    every = total.size > 0
+    sums, along_x = np.zeros(total.shape, np.uint32), np.empty(width, np.uint32)
+    for i in range(block.shape[0]):
+        for j in range(columns[0], columns[1]):
+            counts = down = across = light = everything = 0.0
+            along_x[:] = 0
+            for y in range(height):
+                inside, column = block[i, j, y, near[y, 0] : near[y, 1]], along_x[near[y, 0] : near[y, 1]]
+                here = np.uint32(0)
+                for x in range(inside.size):
+                    value = np.uint32(max(inside[x], 0))
+                    here = np.uint32(here + value)
+                    column[x] += value
+                counts += here
+                down += here * (y - middle_y)
+                inside = block[i, j, y, bright[y, 0] : bright[y, 1]]
+                here = np.uint32(0)
+                for x in range(inside.size):
+                    here = np.uint32(here + np.uint32(max(inside[x], 0)))
+                light += here
+                if every:
+                    row, column, here = block[i, j, y], sums[y], np.uint32(0)
+                    for x in range(width):
+                        value = np.uint32(max(row[x], 0))
+                        here = np.uint32(here + value)
+                        column[x] += value
+                    everything += here
+            for x in range(width):
+                across += along_x[x] * (x - middle_x)
+            moments[i, j, 0] = counts
+            moments[i, j, 1] = down
+            moments[i, j, 2] = across
+            moments[i, j, 3] = light
+            moments[i, j, 4] = everything
+    if every:
+        total += sums
+
+
 @numba.njit(nogil=True, cache=True)
 def weighted_sums(
     patterns: NDArray[Any],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise, product
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from napari_polarmap.core.bad_pixels import fill_bad_pixels
 from napari_polarmap.core.data import Block, Scan4D
 from napari_polarmap.core.disk import Disk
-from napari_polarmap.core.kernels import add_patterns
+from napari_polarmap.core.kernels import add_counts, add_patterns, exact
 
 _TILES: Final = 4
 _TILES_BYTES: Final = 64 * 2**20
@@ -45,34 +47,38 @@ class PatternSums:
         self.near, self.bright = (_spans(scan.detector_shape, disk, grow) for grow in (1.25, 1.0))
         self.bright *= whole
         self.moments = np.zeros((*scan.scan_shape, 5))
-        self.edges = _tile_edges(scan.scan_shape, scan.detector_shape)
-        self.tiles = np.zeros((len(self.edges[0]) - 1, len(self.edges[1]) - 1, *scan.detector_shape))
+        self.edges = _tile_edges(scan.scan_shape, scan.detector_shape, _TILES if whole else 1)
+        shown = scan.detector_shape if whole else (0, 0)
+        self.tiles = np.zeros((len(self.edges[0]) - 1, len(self.edges[1]) - 1, *shown))
         self.n_bad = self.n_unreadable = 0
 
     def of(self, block: Block) -> tuple[NDArray[np.float64], list[tuple[tuple[int, int], Any]], int, int]:
         """Return moments, patterns summed in each tile, bad readings and unreadable patterns of a block."""
         raw, n_unreadable = read_block(self.scan, *block)
         patterns = plain(raw)
-        moments = np.empty((*patterns.shape[:2], 5))
+        moments, add = np.empty((*patterns.shape[:2], 5)), add_counts if exact(patterns) else add_patterns
         found = []
-        for i, j in np.ndindex(*self.tiles.shape[:2]):
-            (top, bottom), (left, right) = (
-                np.clip(edges[k : k + 2] - part.start, 0, part.stop - part.start)
-                for edges, k, part in zip(self.edges, (i, j), block, strict=True)
-            )
-            if top < bottom and left < right:
-                total = np.zeros(self.scan.detector_shape if self.whole else (0, 0))
-                add_patterns(patterns[top:bottom], (left, right), self.near, self.bright, moments[top:bottom], total)
-                found.append(((i, j), total))
+        for tile, ((top, bottom), (left, right)) in self._tiles_of(block):
+            total = np.zeros(self.tiles.shape[2:])
+            add(patterns[top:bottom], (left, right), self.near, self.bright, moments[top:bottom], total)
+            found.append((tile, total))
         n_bad = int(patterns.size - np.isfinite(patterns).sum()) if patterns.dtype.kind == "f" and self.whole else 0
         return moments, found, n_bad, n_unreadable
+
+    def _tiles_of(self, block: Block) -> Iterator[tuple[tuple[int, int], list[tuple[int, int]]]]:
+        """Yield the tiles that a block meets, and the rows and columns of the block in each."""
+        parts = []
+        for edges, part in zip(self.edges, block, strict=True):
+            within = [min(max(int(edge), part.start), part.stop) - part.start for edge in edges]
+            parts.append([(number, ends) for number, ends in enumerate(pairwise(within)) if ends[0] < ends[1]])
+        for (i, rows), (j, columns) in product(*parts):
+            yield (i, j), [rows, columns]
 
     def add(self, block: Block, part: tuple[NDArray[np.float64], list[tuple[tuple[int, int], Any]], int, int]) -> None:
         """Keep what `of` says of a block."""
         self.moments[block] = part[0]
-        if self.whole:
-            for tile, total in part[1]:
-                self.tiles[tile] += total
+        for tile, total in part[1]:
+            self.tiles[tile] += total
         self.n_bad, self.n_unreadable = self.n_bad + part[2], self.n_unreadable + part[3]
 
 
@@ -94,10 +100,10 @@ def _spans(shape: tuple[int, int], disk: Disk | None, grow: float) -> NDArray[np
 
 
 def _tile_edges(
-    scan_shape: tuple[int, int], detector_shape: tuple[int, int]
+    scan_shape: tuple[int, int], detector_shape: tuple[int, int], most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the tiles of a scan begin and end; fewer for small scans and large detectors."""
+    """Return where the tiles of a scan begin and end; fewer than `most` for small scans and large detectors."""
     affordable = int(np.sqrt(_TILES_BYTES / (8 * detector_shape[0] * detector_shape[1])))
-    parts = [max(1, min(n // _MIN_TILE, _TILES, affordable)) for n in scan_shape]
+    parts = [max(1, min(n // _MIN_TILE, most, affordable)) for n in scan_shape]
     y, x = (np.linspace(0, n, k + 1).round().astype(np.int64) for n, k in zip(scan_shape, parts, strict=True))
     return y, x
