@@ -1,6 +1,6 @@
 """Are probabilities right where specimens are recorded as E1 to E5 are: many specimens in place of the one of each set.
 
-``python benchmarks/experimental.py holdout.h5 [--models NAME ...]``
+``python benchmarks/experimental.py holdout.h5 [--models NAME ...]``; with the templates also the estimator's angle
 
 Every held-out average over the cell is blurred, displaced, multiplied by the gain of the camera and counted as
 ``sets/E?.toml`` say, with the electrons of windows of 1, 2, 4 and 6 cells; then its disk is sought, it is brought to
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+", help="held-out specimens")
     parser.add_argument("--models", nargs="+", default=[info.name for info in list_models()])
     args = parser.parse_args()
-    data, estimator = load_training_data(args.data), load_estimator()
+    data = load_training_data(args.data)
     classifiers = [load_classifier(name) for name in args.models]
     recorded = {path.stem: record(load_config(path), data, classifiers[0]) for path in sorted(SETS.glob("E?.toml"))}
     print(HEAD)
@@ -115,13 +115,18 @@ def main() -> None:
                 f"{100 * set_coverage(sets, label):.1f} % |",
                 flush=True,
             )
+    if any(classifier.info.network == "template" for classifier in classifiers):
+        angles(recorded)
+
+
+def angles(recorded: dict[str, Recorded]) -> None:
+    """Print how far the angle of the physical estimator is off, by the width of the window."""
     print(f"\n| recorded as | {' | '.join(f'{cells} cells' for cells in CELLS)} |\n|---|{'---|' * len(CELLS)}")
     for name, each in recorded.items():
-        found = estimator.estimate(each.patterns, each.electrons)
+        found = load_estimator().estimate(each.patterns, each.electrons)
         off = angular_error(found.angle_deg, ANGLES_DEG[each.label])
-        print(
-            f"| {name} | {' | '.join(f'{np.median(off[each.cells == cells]):.1f}°' for cells in CELLS)} |", flush=True
-        )
+        medians = [f"{np.median(off[each.cells == cells]):.1f}°" for cells in CELLS]
+        print(f"| {name} | {' | '.join(medians)} |", flush=True)
 
 
 if __name__ == "__main__":
