@@ -62,7 +62,7 @@ bench-paper-quick: setup
 docs: setup-docs
 	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
 
-# ARGS=--no-slow leaves out two blocks that take a minute and a half; ARGS=docs/train.md checks one page
+# ARGS=--no-slow leaves out the blocks that are marked as slow; ARGS=docs/train.md checks one page
 docs-check: setup
 	$(bin)/python tools/check_docs.py $(ARGS)
 

@@ -96,6 +96,20 @@ def test_every_benchmark_named_in_the_text_is_there_and_knows_its_options():
         assert [option for option in options(words) if f'"{option}"' not in text] == [], f"{page}: {command}"
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "changes/README.md"])
+def test_the_links_of_texts_outside_the_site_lead_somewhere(name):
+    page = ROOT / name
+    found = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)|src=\"([^\"]+)\"", page.read_text(encoding="utf-8"))
+    targets = [one or other for one, other in found if "://" not in (one or other)]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_program_of_the_benchmarks_is_in_their_list():
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    programs = [path.name for path in (ROOT / "benchmarks").glob("*.py") if not path.name.startswith("paper_")]
+    assert [name for name in programs if f"`{name}`" not in text] == []
+
+
 def test_every_command_named_in_the_text_is_there_and_knows_its_options(capsys):
     from napari_polarmap.cli import main
 
