@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from napari_polarmap.core.directions import UNDEFINED, Direction
 from napari_polarmap.core.irregularity import irregularity
 from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.pipeline import review
 from napari_polarmap.pipeline.review import with_fdr, with_reference
 
 
@@ -48,6 +50,19 @@ def test_a_larger_rate_keeps_what_a_smaller_one_marks(result):
     for fewer, more in pairwise(marked):
         assert (fewer <= more).all()
     assert marked[-1].sum() > marked[0].sum()
+
+
+def test_regions_are_found_once_for_all_who_ask_and_again_for_other_maps_or_scales(result, monkeypatch):
+    found = []
+    monkeypatch.setattr(review, "find_regions", lambda *maps, **more: found.append(maps[0]) or ([], maps[0] * 0))
+    again = with_fdr(result, 0.3)
+    for _ in range(2):
+        review.regions_of(with_reference(again, 3))
+    assert len(found) == 1
+    finer = {**again.provenance, "calibration": {"scan_step_A": 0.1}}
+    review.regions_of(replace(again, provenance=finer))
+    review.regions_of(replace(again, irregular=~again.irregular))
+    assert len(found) == 3
 
 
 def test_undefined_positions_are_never_marked(result):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_polarmap.pipeline.inspection import Progress
 from napari_polarmap.pipeline.layers import SCAN_KEY
 from napari_polarmap.pipeline.scan_calibration import PARTS, History
 from napari_polarmap.plugin import read_scan, sample_path
@@ -134,6 +136,23 @@ def test_a_reference_scan_gives_the_descan(dock, qtbot, tmp_path):
     dock.use_reference(tmp_path / "vacuum.npy")
     qtbot.waitUntil(lambda: dock.scan.calibration.descan is not None, timeout=60_000)
     assert "reference vacuum" in dock.scan.calibration.origin["descan"]
+
+
+def test_reading_a_reference_scan_shows_how_far_it_is_and_can_be_cancelled(dock, qtbot, viewer, tmp_path, monkeypatch):
+    def endless(scan):
+        while True:
+            time.sleep(0.01)
+            yield Progress("measuring centres of mass", 3, 9)
+
+    monkeypatch.setattr("napari_polarmap.widgets.calibration_widget.inspection_steps", endless)
+    np.save(tmp_path / "vacuum.npy", np.ones((3, 3, 16, 16), np.uint8))
+    before = stored(viewer)
+    dock.use_reference(tmp_path / "vacuum.npy")
+    qtbot.waitUntil(lambda: not dock.progress.isHidden() and dock.progress.bar.value() == 3)
+    dock.progress.cancel.click()
+    assert dock.progress.isHidden()
+    assert stored(viewer) == before
+    assert "measuring" not in dock.rows["descan"].residual.text()
 
 
 def test_another_scan_forgets_the_way_back(dock, viewer):

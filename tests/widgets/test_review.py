@@ -67,6 +67,20 @@ def test_outlines_and_table_follow_the_threshold(judged, viewer):
     assert sorted(set(viewer.layers["Irregular regions"].features["number"])) == [region.number for region in more]
 
 
+def test_on_a_large_map_the_marks_follow_at_once_and_the_table_soon(judged, viewer, qtbot, monkeypatch):
+    judging, panel, result = judged
+    monkeypatch.setattr("napari_polarmap.widgets.judging.AT_ONCE", 0)
+    rows = panel.regions.rowCount()
+    panel.set_fdr(0.2)
+    assert len(viewer.layers["Irregular positions"].data) > result.irregular.sum()
+    assert panel.regions.rowCount() == rows
+    panel.set_fdr(0.25)
+    qtbot.waitUntil(lambda: panel.regions.rowCount() > rows and not judging._later.busy)
+    assert judging.result.provenance["parameters"]["fdr"] == panel.fdr
+    assert len(viewer.layers["Irregular positions"].data) == judging.result.irregular.sum()
+    assert panel.regions.rowCount() == len(regions_of(judging.result)[0])
+
+
 def test_labels_one_to_eight_are_the_directions_and_others_undefined(result):
     layer = paint_layer(result)
     layer.data = np.array([[0, 1, 8, 9]], np.uint8)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from weakref import ref
 
 import h5py
 import numpy as np
@@ -44,23 +45,63 @@ def lattice_of(result: PolarizationMap) -> Lattice | None:
 
 
 def regions_of(result: PolarizationMap) -> tuple[list[Region], NDArray[np.int32]]:
-    """Return the irregular regions of a map and which one each position belongs to; see `find_regions`."""
+    """Return the irregular regions of a map and which one each position belongs to; see `find_regions`.
+
+    Table, outlines and provenance ask for the same; what was found last is kept as long as its maps are.
+    """
     step_A = (result.provenance.get("calibration") or {}).get("scan_step_A")
+    maps = [getattr(result, name) for name in _JUDGED]
+    lattice = lattice_of(result)
+    scales = (step_A, None if lattice is None else lattice.vectors_px.tolist())
+    known = _LAST.get("regions")
+    if known is not None and known.scales == scales and known.fits(maps):
+        return known.answer
     signal = None
     if result.virtual_image is not None:
         signal = np.stack([result.virtual_image, *np.moveaxis(result.com_px, -1, 0)])
     thickness = None
     if result.thickness_nm is not None and result.thickness_error_nm is not None:
         thickness = result.thickness_nm, result.thickness_error_nm
-    return find_regions(
+    answer = find_regions(
         result.irregular,
         result.irregularity,
         result.domain,
-        lattice=lattice_of(result),
+        lattice=lattice,
         signal=signal,
         thickness=thickness,
         step_nm=None if step_A is None else step_A / 10,
     )
+    _LAST["regions"] = _Found([None if each is None else ref(each) for each in maps], scales, answer)
+    return answer
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Regions, and the maps that they were found in, which are not kept from being forgotten."""
+
+    maps: list[ref[NDArray[Any]] | None]
+    scales: tuple[Any, ...]
+    answer: tuple[list[Region], NDArray[np.int32]]
+
+    def fits(self, maps: list[NDArray[Any] | None]) -> bool:
+        """Tell whether these are the same arrays."""
+        return all(
+            each is None if known is None else known() is each is not None
+            for known, each in zip(self.maps, maps, strict=True)
+        )
+
+
+_LAST: Final[dict[str, _Found]] = {}
+_JUDGED: Final = (
+    "irregular",
+    "irregularity",
+    "domain",
+    "virtual_image",
+    "com_px",
+    "thickness_nm",
+    "thickness_error_nm",
+)
+"""Maps that regions rest on."""
 
 
 def with_regions(result: PolarizationMap) -> PolarizationMap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from napari_polarmap.core.calibration import Calibration
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io import open_scan
 from napari_polarmap.io.calibration_file import load_calibration, save_calibration
-from napari_polarmap.pipeline.inspection import Inspection, inspect_scan, inspection_steps
+from napari_polarmap.pipeline.inspection import Inspection, Progress, inspection_steps
 from napari_polarmap.pipeline.measuring import measure, measure_reference, measure_steps
 from napari_polarmap.pipeline.scan_calibration import PARTS, History, Measured, apply, by_hand
 from napari_polarmap.widgets.calibration_parts import PartRow
@@ -36,10 +37,11 @@ from napari_polarmap.widgets.section import State, fit_width, note
 from napari_polarmap.widgets.workers import Jobs, tell_error
 
 
-def read_reference(path: Path, scan_shape: tuple[int, int]) -> Measured:
-    """Open a reference scan and measure its descan."""
+def read_reference(path: Path, scan_shape: tuple[int, int]) -> Generator[Progress, None, Measured]:
+    """Open a reference scan and measure its descan, telling how far it has come."""
     with open_scan(path) as reference:
-        return measure_reference(reference, inspect_scan(reference), scan_shape)
+        inspection = yield from inspection_steps(reference)
+        return measure_reference(reference, inspection, scan_shape)
 
 
 class CalibrationWidget(Dock):
@@ -197,6 +199,7 @@ class CalibrationWidget(Dock):
     def measure(self, part: str) -> None:
         """Measure one part and use it."""
         self.rows[part].show_residual("measuring …", State.BUSY)
+        self.progress.start(f"measuring {part.replace('_', ' ')}")
         self._measuring.start(
             measure,
             part,
@@ -204,6 +207,7 @@ class CalibrationWidget(Dock):
             self.inspection,
             returned=self._on_measured,
             errored=lambda error: self.rows[part].show_residual(str(error), State.ATTENTION),
+            finished=self.progress.finish,
         )
 
     def _on_measured(self, measured: Measured) -> None:
@@ -313,12 +317,15 @@ class CalibrationWidget(Dock):
     def use_reference(self, path: Path) -> None:
         """Take the descan of a reference scan."""
         self.rows["descan"].show_residual(f"measuring {path.name} …", State.BUSY)
+        self.progress.start("opening")
         self._measuring.start(
             read_reference,
             path,
             self.scan.scan_shape,
+            yielded=self.progress.show_progress,
             returned=self._on_measured,
             errored=lambda error: self.rows["descan"].show_residual(str(error), State.ATTENTION),
+            finished=self.progress.finish,
         )
 
     def _ask_load(self) -> None:

@@ -115,7 +115,7 @@ class DatasetPanel(QWidget):
         self.calibration = CalibrationForm()
         self.calibration.changed.connect(self._on_calibration)
         self.calibration.undo_clicked.connect(self.undo)
-        self.progress = ProgressRow("the opening of the file")
+        self.progress = ProgressRow("the opening of the file; what is being read of it is dropped when it comes")
         self.progress.cancelled.connect(self._on_cancel)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

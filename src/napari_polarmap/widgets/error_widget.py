@@ -18,6 +18,7 @@ from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.review import lattice_of
 from napari_polarmap.widgets.dock import Dock
 from napari_polarmap.widgets.followed_maps import FollowedMaps
+from napari_polarmap.widgets.progress_row import ProgressRow
 from napari_polarmap.widgets.reference import Reference, ReferenceBox
 from napari_polarmap.widgets.section import Form, note
 from napari_polarmap.widgets.workers import Jobs
@@ -64,11 +65,14 @@ class ErrorWidget(Dock):
             "spectrum of the errors with the lattice peaks (circles) and the share of its power that repeats."
         )
         self.said = note()
+        self.progress = ProgressRow("the comparison")
+        self.progress.cancelled.connect(self._cancel)
         form = Form()
         form.add("Map", self.what)
         form.add("Reference", self.reference)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
+        layout.addWidget(self.progress)
         layout.addWidget(self.said)
         self.scroll = QScrollArea()
         self.scroll.setWidget(self.canvas)
@@ -100,7 +104,7 @@ class ErrorWidget(Dock):
 
     def refresh(self, *_: Any) -> None:
         """Compare again."""
-        self._jobs.stop()
+        self._cancel()
         reference = self.reference.reference
         if self.result is None or reference is None:
             self._show(None)
@@ -108,6 +112,7 @@ class ErrorWidget(Dock):
                 "No map yet; compute one, or open a result." if self.result is None else "Choose or paint a reference."
             )
             return
+        self.progress.start("comparing")
         self._jobs.start(
             analyse,
             self.result,
@@ -115,7 +120,13 @@ class ErrorWidget(Dock):
             reference,
             returned=self._show,
             errored=lambda error: (self._show(None), self.said.setText(str(error))),
+            finished=self.progress.finish,
         )
+
+    def _cancel(self) -> None:
+        """Compare no further; the plots stay."""
+        self._jobs.stop()
+        self.progress.finish()
 
     def _show(self, analysis: ErrorAnalysis | None) -> None:
         self.analysis = analysis

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.irregularity import irregular_at
 from napari_polarmap.core.regions import Region
 from napari_polarmap.io.display import Display, display_of
 from napari_polarmap.io.result import PolarizationMap
@@ -25,6 +29,10 @@ from napari_polarmap.widgets.displaying import Displaying
 from napari_polarmap.widgets.map_layers import MapLayers
 from napari_polarmap.widgets.reference import Reference
 from napari_polarmap.widgets.review_panel import ReviewPanel
+from napari_polarmap.widgets.workers import Latest
+
+AT_ONCE: Final = 256 * 256
+"""Scan positions up to which regions are found while the window waits, some tenths of a second."""
 
 
 class Judging(QObject):
@@ -44,6 +52,7 @@ class Judging(QObject):
         super().__init__(parent)
         self.result: PolarizationMap | None = None
         self._source: object = None
+        self._later = Latest(self)
         self._layers, self._panel, self._displaying = layers, panel, displaying
         panel.fdr_changed.connect(self._on_fdr)
         panel.reference_changed.connect(self._on_reference)
@@ -56,8 +65,13 @@ class Judging(QObject):
         self._layers.select("direction", source)
         self._take(result, source, display)
 
+    def stop(self) -> None:
+        """Stop judging."""
+        self._later.stop()
+
     def clear(self) -> None:
         """Forget the map; its layers stay."""
+        self.stop()
         self._take(None, None)
 
     def adopt(self, scan: Scan4D | None) -> None:
@@ -91,8 +105,22 @@ class Judging(QObject):
         self.changed.emit()
 
     def _on_fdr(self, fdr: float) -> None:
-        if self.result is not None:
-            self._change(with_fdr(self.result, fdr), irregular_layer, region_layer)
+        """Mark at once; where the map is large, its regions follow."""
+        before = self.result
+        if before is None:
+            return
+        if before.irregular.size <= AT_ONCE:
+            self._change(with_fdr(before, fdr), irregular_layer, region_layer)
+            return
+        marked = replace(before, irregular=irregular_at(before.irregularity, fdr))
+        self._layers.update(before, self._source, irregular_layer(marked))
+        self._later.ask(with_fdr, before, fdr, returned=partial(self._on_judged, before, fdr))
+
+    def _on_judged(self, before: PolarizationMap, fdr: float, result: PolarizationMap) -> None:
+        if self.result is before:
+            self._change(result, irregular_layer, region_layer)
+        elif self.result is not None and fdr == self._panel.fdr:  # compared with another reference in the meantime
+            self._on_fdr(fdr)
 
     def _on_region(self, region: Region) -> None:
         if self.result is not None:

@@ -153,7 +153,7 @@ class MapWidget(Dock):
 
     def detach(self) -> None:
         """Stop all work and let go of the viewer."""
-        for work in (self.measuring, self._mapping, self.exporting):
+        for work in (self.measuring, self._mapping, self.judging, self.exporting):
             work.stop()
         self.shortcuts.detach()
         self.dataset.detach()
