@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -248,8 +247,7 @@ def main() -> None:
         if (out / f"{path.name[1:].removesuffix('.training')}.json").exists():
             path.unlink()
     write_report(out, args.report or out, command=_command(args), table=args.table)
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    wall, cpu = time.perf_counter() - started, spent.ru_utime + spent.ru_stime
+    wall, cpu = time.perf_counter() - started, os.times().children_user + os.times().children_system
     print(f"all: {wall:.0f} s, {cpu:.0f} s of a processor core", flush=True)
     if failed:
         sys.exit(f"not made: {', '.join(failed)}; the same command tries again")
