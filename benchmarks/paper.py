@@ -193,6 +193,19 @@ def _work(files: Files, scope: Scope, out: Path, only: list[str]) -> dict[Path, 
     }
 
 
+def run_all(pool: Executor, work: dict[Path, Callable[[], dict[str, Any]]]) -> list[str]:
+    """Make the records; return the names of those that failed, which do not stop the others."""
+    failed = []
+    jobs = {pool.submit(keep, path, make): path.stem for path, make in work.items()}
+    for job in as_completed(jobs):
+        if error := job.exception():
+            failed.append(jobs[job])
+            print(f"{jobs[job]}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        else:
+            print(job.result(), flush=True)
+    return failed
+
+
 @contextmanager
 def leaving_at_once(out: Path) -> Iterator[None]:
     """On Ctrl-C do not wait for the models that are being trained; what is whole is kept."""
@@ -229,13 +242,15 @@ def main() -> None:
         files = make_sets(args.sets, scope, asked, pool)
         print(f"sets: {time.perf_counter() - started:.0f} s", flush=True)
         work = _work(files, scope, out, args.only)
-        for job in as_completed([pool.submit(keep, path, make) for path, make in work.items()]):
-            print(job.result(), flush=True)
+        failed = run_all(pool, work)
     for path in out.glob(".*.training"):
         if (out / f"{path.name[1:].removesuffix('.training')}.json").exists():
             path.unlink()
     write_report(out, args.report or out, command=_command(args), table=args.table)
-    print(f"all: {time.perf_counter() - started:.0f} s", flush=True)
+    wall, cpu = time.perf_counter() - started, os.times().children_user + os.times().children_system
+    print(f"all: {wall:.0f} s, {cpu:.0f} s of a processor core", flush=True)
+    if failed:
+        sys.exit(f"not made: {', '.join(failed)}; the same command tries again")
 
 
 def _command(args: argparse.Namespace) -> str:
