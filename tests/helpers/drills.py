@@ -429,7 +429,7 @@ def here_file_cut_while_mapped(folder: Path) -> None:
 
 
 def here_file_cut_on_a_share(folder: Path) -> None:
-    """A file on a share that becomes shorter in the middle of a run ends the run with what happened, not the process."""
+    """A file on a share that becomes shorter in the middle of a run ends the run in words, not the process."""
     scan = scan_of(12, 16)
     np.save(folder / "scan.npy", scan.data)
     whole = (folder / "scan.npy").stat().st_size
