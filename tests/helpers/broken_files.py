@@ -6,6 +6,7 @@ be read counted, or is refused in one sentence that names the file.
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 import time
@@ -543,6 +544,39 @@ def _zarr(name: str, folder: Path) -> Iterator[Broken]:
         yield Broken(f"its description is {what}", path, "refuse")
 
 
+def _zarr_linked(name: str, folder: Path) -> Iterator[Broken]:
+    """Parts of a store that are links, and names that climb out of it."""
+    import zarr
+
+    folders = _Folders(name, folder / "linked")
+
+    def store(version: int = 3) -> Path:
+        path = folders.new() / "scan.zarr"
+        zarr.create_array(path, data=DATA, chunks=(1, 1, 4, 5), zarr_format=version)
+        return path
+
+    for version, what in ((2, ".zarray"), (2, "1.1.0.0"), (3, "zarr.json"), (3, "c"), (3, "c/1"), (3, "c/1/1/0/0")):
+        path = store(version)
+        (path / what).rename(path.with_name("elsewhere"))
+        (path / what).symlink_to(path.with_name("elsewhere"))
+        yield Broken(f"{what} is a link out of the store", path, "refuse")
+        yield Broken("such a link, allowed", path, "load", DATA, options={"allow_external": True})
+    path = store()
+    (path / "c/1/1/0/0").rename(path / "kept")
+    (path / "c/1/1/0/0").symlink_to("../../../../kept")
+    yield Broken("a link within the store", path, "load", DATA)
+    path = store()
+    (path / "c/1/1/0/0").unlink()
+    (path / "c/1/1/0/0").symlink_to("0")
+    yield Broken("a link to itself", path, "either")
+    inner, outer = store(), folders.new() / "group.zarr"
+    zarr.create_group(outer).create_array("a", data=DATA, chunks=DATA.shape)
+    zarr.consolidate_metadata(outer)
+    text = (outer / "zarr.json").read_text().replace('"a"', json.dumps(f"../../{inner.parent.name}/{inner.name}"))
+    (outer / "zarr.json").write_text(text)
+    yield Broken("a name that climbs out of the store", outer, "refuse")
+
+
 def _lying_headers(name: str, folder: Path) -> Iterator[Broken]:
     """Vendor headers that promise more, or something else, than the file holds."""
     folders = _Folders(name, folder / "headers")
@@ -636,7 +670,7 @@ _OWN: dict[str, tuple[Callable[[str, Path], Iterator[Broken]], ...]] = {
     "hdf5": (_hdf5,),
     "npy": (_arrays,),
     "npz": (_arrays,),
-    "zarr": (_zarr,),
+    "zarr": (_zarr, _zarr_linked),
     "tiff_folder": (_tiffs,),
     "tiff": (_tiff_stack,),
     "mib": (_merlin,),

@@ -33,6 +33,7 @@ from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.io import open_scan
 from napari_polarmap.io.export import FORMATS, export_map
+from napari_polarmap.io.file_frames import FileFrames
 from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import Classifier, default_model, load_classifier
@@ -425,6 +426,25 @@ def here_file_cut_while_mapped(folder: Path) -> None:
         except ValueError as error:
             told = str(error)
     assert "none of" in told, told
+
+
+def here_file_cut_on_a_share(folder: Path) -> None:
+    """A file on a share that becomes shorter in the middle of a run ends the run in words, not the process."""
+    scan = scan_of(12, 16)
+    np.save(folder / "scan.npy", scan.data)
+    whole = (folder / "scan.npy").stat().st_size
+    frames = FileFrames(folder / "scan.npy", scan.shape, scan.dtype, offset_bytes=whole - scan.nbytes)
+    shared = Scan4D(frames, scan.calibration, path=folder / "scan.npy")
+    network, told = classifier(), ""
+    assert same(map_polarization(scan, network), map_polarization(shared, network))
+    steps = map_steps(shared, network)
+    try:
+        for number, _ in enumerate(steps):
+            if number == 1:
+                os.truncate(folder / "scan.npy", whole // 2)
+    except ValueError as error:
+        told = str(error)
+    assert "has changed since it was opened" in told or "none of" in told, told
 
 
 def here_stalled_share(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -113,6 +114,24 @@ def test_only_real_numbers_are_patterns(tmp_path, dtype):
 def test_empty_axes_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((2, 0, 4, 5)))
     refused(tmp_path / "a.npy", "every axis must hold at least one element")
+
+
+@pytest.mark.parametrize("place", ["filters", "compressor", "codecs"])
+def test_chunks_of_zarr_are_never_unpickled(tmp_path, place):
+    store, pwned = tmp_path / "scan.zarr", tmp_path / "pwned"
+    pickled = {"id": "pickle", "protocol": 0}
+    old = {"zarr_format": 2, "dtype": "<u2", "order": "C", "chunks": DATA.shape, "filters": None, "compressor": None}
+    old |= {"filters": [{"id": "delta", "dtype": "<u2"}, pickled]} if place == "filters" else {"compressor": pickled}
+    new = {"zarr_format": 3, "node_type": "array", "data_type": "uint16"}
+    new |= {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": DATA.shape}}}
+    new |= {"chunk_key_encoding": {"name": "v2"}, "codecs": [{"name": "numcodecs.pickle", "configuration": {}}]}
+    described = {"shape": DATA.shape, "fill_value": 0, **(new if place == "codecs" else old)}
+    store.mkdir()
+    (store / ("zarr.json" if place == "codecs" else ".zarray")).write_text(json.dumps(described))
+    chunk = store / "0.0.0.0"  # noqa: S104 -- no address
+    chunk.write_bytes(f"cposix\nsystem\n(S'touch {pwned}'\ntR.".encode())
+    refused(store, r"scan\.zarr")
+    assert not pwned.exists()
 
 
 def test_a_member_longer_than_its_header_says_is_refused(tmp_path):

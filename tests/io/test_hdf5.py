@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_polarmap.io import DatasetNeededError, ScanFileError, ScanShapeNeededError, open_scan
+from napari_polarmap.io.file_frames import FileFrames
 from napari_polarmap.io.hdf5 import read_truth, write_scan
 
 DATA = (np.arange(2 * 3 * 4 * 5) % 97).reshape(2, 3, 4, 5).astype("float32")
@@ -76,12 +77,12 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, broken):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_contiguous_data_are_memory_mapped_and_the_file_is_free(tmp_path):
+def test_contiguous_data_are_read_without_hdf5_and_its_file_is_free(tmp_path):
     with h5py.File(tmp_path / "scan.h5", "w", userblock_size=512) as file:
         file["x"] = np.arange(7)
         file["entry/data"] = DATA.astype(">f4")
     scan = open_scan(tmp_path / "scan.h5")
-    assert isinstance(scan.data, np.memmap)
+    assert isinstance(scan.data, FileFrames)
     np.testing.assert_array_equal(scan.data[:], DATA)
 
 

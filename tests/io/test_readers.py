@@ -11,6 +11,7 @@ import tifffile
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.io import READERS, RawLayout, RawLayoutNeededError, ScanFileError, filename_patterns, open_scan
+from napari_polarmap.io.file_frames import FileFrames
 from scan_files import (
     MAKERS,
     SCAN,
@@ -132,13 +133,13 @@ def test_a_bare_empad_file_is_known_by_name_and_length(tmp_path):
     bare = tmp_path / "scan_x3_y2.raw"
     path.unlink()
     scan = open_scan(bare)
-    assert isinstance(scan.data, np.memmap)
-    np.testing.assert_array_equal(scan.data, data)
+    assert isinstance(scan.data, FileFrames)
+    np.testing.assert_array_equal(scan.data[:], data)
     bare.rename(tmp_path / "unnamed.raw")
     with pytest.raises(RawLayoutNeededError, match="--raw empad"):
         open_scan(tmp_path / "unnamed.raw")
     scan = open_scan(tmp_path / "unnamed.raw", raw=RawLayout.parse("empad"), scan_shape=SCAN)
-    np.testing.assert_array_equal(scan.data, data)
+    np.testing.assert_array_equal(scan.data[:], data)
 
 
 def test_a_raw_layout_that_does_not_fit_is_refused(tmp_path):
@@ -160,8 +161,8 @@ def test_direct_electron_movies_tell_their_scan_shape_beside(tmp_path):
         "Specimen Pixel Size X (nanometers) = 0.05\nSpecimen Pixel Size Y (nanometers) = 0.05\nno equals sign\n"
     )
     scan = open_scan(movie)
-    assert isinstance(scan.data, np.memmap)
-    np.testing.assert_array_equal(scan.data, data)
+    assert isinstance(scan.data, FileFrames)
+    np.testing.assert_array_equal(scan.data[:], data)
     assert (scan.calibration.voltage_kV, scan.calibration.scan_step_A) == (300, 0.5)
 
 
@@ -241,11 +242,11 @@ def test_a_square_number_of_tiffs_is_a_square_scan_in_natural_order(tmp_path):
     np.testing.assert_array_equal(open_scan(tmp_path).data[:], data)
 
 
-def test_plain_tiff_stacks_are_memory_mapped(tmp_path):
+def test_plain_tiff_stacks_are_read_in_blocks(tmp_path):
     data = patterns(6, 4, 5)
     tifffile.imwrite(tmp_path / "stack.tif", data, photometric="minisblack", byteorder=">")
     scan = open_scan(tmp_path / "stack.tif", scan_shape=(3, 2))
-    assert isinstance(scan.data, np.memmap)
+    assert isinstance(scan.data, FileFrames)
     np.testing.assert_array_equal(scan.data[:].reshape(6, 4, 5), data)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_polarmap.core.calibration import Calibration
+from napari_polarmap.core.mapped import fetch
 
 if TYPE_CHECKING:
     from napari_polarmap.core.axes import AxisOrder
@@ -169,7 +170,10 @@ class Scan4D:
         with self._reading:  # readers of files need not know threads
             self._check_mapped()
             try:
-                return np.asarray(self.data[key])
+                found = np.asarray(self.data[key])
+                if self._mapped:
+                    fetch(found, _mapped_file(self.data) or self.name)
+                return found
             except (OSError, ValueError, MemoryError):
                 raise
             except Exception as error:

@@ -229,7 +229,7 @@ class _Samples:
 
     def middles(self) -> NDArray[np.float64]:
         """Return the middles of all pixels, shape (size_px**2, 2)."""
-        axis = self.ratio * (np.arange(self.size_px) - (self.size_px - 1) / 2)
+        axis = self.ratio * (np.arange(self.size_px, dtype=np.float64) - (self.size_px - 1) / 2)
         return self._on_detector(axis[:, None], axis[None, :]).reshape(-1, 2)
 
     def _on_detector(self, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:

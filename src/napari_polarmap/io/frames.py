@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from napari_polarmap.core.data import LazyArray
 from napari_polarmap.io.errors import ScanFileError, ScanShapeNeededError
+from napari_polarmap.io.file_frames import FileFrames
+from napari_polarmap.io.indices import expanded, positions
 
 
 class FrameStack:
@@ -40,8 +42,8 @@ class FrameStack:
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         """Read the patterns under `key` (integers, slices, index lists); scan axes first."""
-        keys = _expanded(key)
-        rows, columns = (_positions(part, size) for part, size in zip(keys[:2], self.shape[:2], strict=True))
+        keys = expanded(key)
+        rows, columns = (positions(part, size) for part, size in zip(keys[:2], self.shape[:2], strict=True))
         out = np.empty((len(rows), len(columns), *self.shape[2:]), dtype=self.dtype)
         whole_rows = columns == range(self.shape[1]) and rows == range(rows[0], rows[0] + len(rows)) if rows else False
         if whole_rows:
@@ -68,27 +70,6 @@ class FrameStack:
                 f"patterns {start} to {stop - 1} came as {frames.shape}; {(stop - start, *self.shape[2:])} was expected"
             )
         return frames
-
-
-def _expanded(key: Any) -> tuple[Any, Any, Any, Any]:
-    keys = list(key) if isinstance(key, tuple) else [key]
-    if any(part is Ellipsis for part in keys):
-        place = next(index for index, part in enumerate(keys) if part is Ellipsis)
-        keys[place : place + 1] = [slice(None)] * (5 - len(keys))
-    if len(keys) > 4:
-        raise IndexError(f"{len(keys)} indices were given; a scan has four axes")
-    keys += [slice(None)] * (4 - len(keys))
-    return keys[0], keys[1], keys[2], keys[3]
-
-
-def _positions(part: Any, size: int) -> range | list[int]:
-    if isinstance(part, (int, np.integer)):
-        if not -size <= part < size:
-            raise IndexError(f"index {part} is outside an axis of {size}")
-        return range(int(part) % size, int(part) % size + 1)
-    if isinstance(part, slice):
-        return range(size)[part]
-    return [int(index) for index in np.arange(size)[part]]
 
 
 def arranged(data: LazyArray, scan_shape: tuple[int, int] | None, path: Path, what: str = "it") -> LazyArray:
@@ -125,7 +106,7 @@ def arranged(data: LazyArray, scan_shape: tuple[int, int] | None, path: Path, wh
     check_scan_shape(path, scan_shape, n_patterns)
     if shape[:-2] == scan_shape:
         return data
-    if isinstance(data, np.ndarray):
+    if isinstance(data, (np.ndarray, FileFrames)):
         return data.reshape(*scan_shape, *shape[-2:])
     return FrameStack(_frame_reader(data), scan_shape, (shape[-2], shape[-1]), np.dtype(data.dtype))
 

@@ -15,15 +15,16 @@ from napari_polarmap.core.directions import UNDEFINED
 from napari_polarmap.core.whole_file import whole_file
 from napari_polarmap.io.choice import choose_place
 from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.file_frames import FileFrames
 from napari_polarmap.io.frames import FrameStack, arranged, check_scan_shape, scan_shape_needed
 from napari_polarmap.io.hdf5_calibration import dectris_scan_shape, read_calibration
 from napari_polarmap.io.hdf5_tree import (
     DECTRIS_PIECE,
     find_datasets,
-    memory_map,
     nexus_signal,
     open_dataset,
     outside_error,
+    plainly,
 )
 
 FORMAT: Final = "napari-polarmap scan"
@@ -41,7 +42,7 @@ def read(
 ) -> Scan4D:
     """Open the 4D dataset of an HDF5 file, lazily.
 
-    Contiguous uncompressed data are memory-mapped. Axes are taken in the order in
+    Contiguous uncompressed data are read without HDF5. Axes are taken in the order in
     which they are stored: the first is the row of the scan, also where a program
     calls it ``x`` (py4DSTEM, Prismatic); both keep the handedness that way.
 
@@ -71,7 +72,7 @@ def read(
         nodes = [open_dataset(file, place, path, allow_external=allow_external) for place in places]
         if scan_shape is None and nodes[0].ndim == 3:
             scan_shape = dectris_scan_shape(path, sum(len(node) for node in nodes))
-        data = _joined(nodes, scan_shape, path) if len(nodes) > 1 else memory_map(nodes[0], path)
+        data = _joined(nodes, scan_shape, path) if len(nodes) > 1 else plainly(nodes[0], path)
         scan = Scan4D(
             arranged(data, scan_shape, path, f"dataset {places[0]}"),
             read_calibration(nodes[0], file, path, own_only=bool(outside)),
@@ -83,7 +84,7 @@ def read(
     except BaseException:
         file.close()
         raise
-    if isinstance(data, np.memmap):
+    if isinstance(data, (FileFrames, np.memmap)):
         file.close()
     return scan
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any, Final
 
 import h5py
-import numpy as np
 
 from napari_polarmap.core.data import LazyArray
 from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.file_frames import plain_array
 from napari_polarmap.io.limits import check_pieces
 
 _BUILT_IN_FILTERS: Final = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, 32000}
@@ -146,19 +147,20 @@ def _check_filters(node: h5py.Dataset, path: Path) -> None:
         raise ScanFileError(f"{path}: {node.name} is compressed with HDF5 filter {missing[0]}, which is not known here")
 
 
-def memory_map(node: h5py.Dataset, path: Path) -> LazyArray:
-    """Return contiguous uncompressed numbers as a memory map of the file, anything else as it is.
+def plainly(node: h5py.Dataset, path: Path) -> LazyArray:
+    """Return contiguous uncompressed numbers as patterns in the file, anything else as it is.
 
     The first and the last pattern are compared with what HDF5 reads.
     """
     as_is: LazyArray = node
     offset = None if node.chunks or node.external or node.is_virtual else node.id.get_offset()
     stored_as_read = node.id.get_type().equal(h5py.h5t.py_create(node.dtype)) and node.dtype.kind in "uif"
-    if offset is None or not stored_as_read or node.file.filename != str(path):
+    if offset is None or not stored_as_read or node.file.filename != str(path) or node.ndim not in (3, 4):
         return as_is
     try:
-        mapped = np.memmap(path, dtype=node.dtype, mode="r", offset=offset, shape=node.shape)
+        frames = plain_array(path, node.shape, node.dtype, offset_bytes=offset)
     except (OSError, ValueError):
         return as_is
-    first, last = (0,) * (node.ndim - 2), tuple(size - 1 for size in node.shape[:-2])
-    return mapped if all(mapped[at].tobytes() == node[at].tobytes() for at in (first, last)) else as_is
+    row = frames.reshape(1, math.prod(node.shape[:-2]), *node.shape[-2:])
+    ends = ((0,) * (node.ndim - 2), 0), (tuple(size - 1 for size in node.shape[:-2]), -1)
+    return frames if all(node[at].tobytes() == row[0, number].tobytes() for at, number in ends) else as_is

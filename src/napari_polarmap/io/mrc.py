@@ -12,7 +12,7 @@ from napari_polarmap.io.calibration import common, length_A, positive
 from napari_polarmap.io.frames import arranged
 from napari_polarmap.io.headers import check_mrc
 from napari_polarmap.io.limits import check_inside
-from napari_polarmap.io.raw import RawLayout, map_frames
+from napari_polarmap.io.raw import RawLayout, plain_frames
 
 _TYPES: Final = {0: "u1", 1: "<i2", 2: "<f4", 6: "<u2", 12: "<f2"}
 
@@ -24,7 +24,7 @@ def read(
     dataset: str | None = None,
     allow_external: bool = False,
 ) -> Scan4D:
-    """Memory-map a stack of patterns; the scan shape from ``*_info.txt`` of the same acquisition, if it fits.
+    """Open a stack of patterns; the scan shape from ``*_info.txt`` of the same acquisition, if it fits.
 
     Rows are left in the order of the file.
 
@@ -42,7 +42,7 @@ def read(
     columns, rows, n_patterns, mode = struct.unpack("<4I", head[:16])
     (extended,) = struct.unpack("<I", head[92:96])
     layout = RawLayout(dtype=_TYPES[mode], detector_shape=(rows, columns), offset_bytes=1024 + extended)
-    frames = map_frames(path, (n_patterns,), layout)
+    frames = plain_frames(path, (n_patterns,), layout)
     said = _info(path, allow_external=allow_external)
     if scan_shape is None:
         scan_shape = _scan_shape(said, n_patterns)

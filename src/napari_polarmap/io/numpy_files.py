@@ -13,9 +13,10 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_polarmap.core.data import Calibration, Scan4D
+from napari_polarmap.core.data import Calibration, LazyArray, Scan4D
 from napari_polarmap.io.choice import choose_place
 from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.file_frames import plain_array
 from napari_polarmap.io.frames import arranged
 
 _IN_MEMORY_BYTES: Final = 256 * 2**20
@@ -34,7 +35,7 @@ def read_npy(
     dataset: str | None = None,
     allow_external: bool = False,
 ) -> Scan4D:
-    """Memory-map an array; C and Fortran order, any byte order.
+    """Open an array; C and Fortran order, any byte order. In Fortran order it is mapped into memory.
 
     Raises
     ------
@@ -44,13 +45,9 @@ def read_npy(
     del dataset, allow_external
     with path.open("rb") as stream:
         shape, fortran, dtype, offset = _header(stream, path, "the array")
-    expected = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if path.stat().st_size < expected:
-        raise ScanFileError(
-            f"{path}: the file is cut short; it has {path.stat().st_size} bytes of the {expected} its header promises"
-        )
-    order = "F" if fortran else "C"
-    data = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)  # type: ignore[call-overload]
+    data: LazyArray = plain_array(path, shape, dtype, offset_bytes=offset)
+    if fortran:
+        data = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F")
     return Scan4D(arranged(data, scan_shape, path, "the array"), Calibration(), path.stem, path)
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.io.errors import RawLayoutNeededError, ScanFileError
+from napari_polarmap.io.file_frames import FileFrames, plain_array
 from napari_polarmap.io.frames import arranged, check_scan_shape
 
 
@@ -79,14 +81,18 @@ EMPAD = RawLayout(dtype="<f4", detector_shape=(128, 128), gap_bytes=2 * 128 * 4)
 """EMPAD: two rows of other numbers follow the 128 of the detector."""
 
 
-def map_frames(
+def plain_frames(
     path: Path, shape: tuple[int, ...], layout: RawLayout, *, before_bytes: int = 0
-) -> np.memmap[Any, np.dtype[Any]]:
-    """Return patterns as a memory map of shape ``(*shape, det_y, det_x)``, `before_bytes` in front of each."""
-    fields = {"names": ["pattern"], "formats": [(np.dtype(layout.dtype), layout.detector_shape)]}
-    record = np.dtype({**fields, "offsets": [before_bytes], "itemsize": before_bytes + layout.stride_bytes})  # type: ignore[call-overload]
-    mapped = np.memmap(path, dtype=record, mode="r", offset=layout.offset_bytes, shape=shape)
-    return mapped["pattern"]  # type: ignore[return-value]
+) -> FileFrames | NDArray[Any]:
+    """Return patterns as an array of shape ``(*shape, det_y, det_x)``, `before_bytes` in front of each."""
+    return plain_array(
+        path,
+        (*shape, *layout.detector_shape),
+        layout.dtype,
+        offset_bytes=layout.offset_bytes,
+        before_bytes=before_bytes,
+        after_bytes=layout.gap_bytes,
+    )
 
 
 def read_raw(
@@ -97,7 +103,7 @@ def read_raw(
     allow_external: bool = False,
     layout: RawLayout | None = None,
 ) -> Scan4D:
-    """Memory-map a headless file.
+    """Open a headless file.
 
     Without a layout, a ``.raw`` of EMPAD is known by the name ``scan_x*_y*.raw`` together with
     its length; anything else is asked for.
@@ -133,7 +139,7 @@ def read_raw(
         scan_shape = named
     if scan_shape is not None:
         check_scan_shape(path, scan_shape, n_patterns)
-    frames = map_frames(path, scan_shape or (n_patterns,), layout)
+    frames = plain_frames(path, scan_shape or (n_patterns,), layout)
     return Scan4D(arranged(frames, scan_shape, path, "the file"), Calibration(), path.stem, path)
 
 

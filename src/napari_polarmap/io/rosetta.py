@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from napari_polarmap.core.data import Calibration, LazyArray, Scan4D
 from napari_polarmap.io.calibration import from_axes, is_length, is_reciprocal, positive
 from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.file_frames import FileFrames, on_local_disk
 from napari_polarmap.io.frames import arranged, check_scan_shape
 from napari_polarmap.io.headers import check_blockfile, check_empad
 from napari_polarmap.io.limits import check_inside
 from napari_polarmap.io.numpy_files import ArchiveMember
-from napari_polarmap.io.raw import EMPAD, RawLayout, map_frames, shape_in_name
+from napari_polarmap.io.raw import EMPAD, RawLayout, plain_frames, shape_in_name
 
 _logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def read(
     if path.suffix.lower() == ".blo":
         offset, side, rows, columns = check_blockfile(path)
         layout = RawLayout(dtype="u1", detector_shape=(side, side), offset_bytes=offset)
-        signals = [{**signals[0], "data": map_frames(path, (rows, columns), layout, before_bytes=6)}]
+        signals = [{**signals[0], "data": plain_frames(path, (rows, columns), layout, before_bytes=6)}]
     return _scan(path, signals, scan_shape)
 
 
@@ -170,7 +171,7 @@ def read_empad(
     n_patterns = raw.stat().st_size // EMPAD.stride_bytes
     if stated is not None and stated[0] * stated[1] > n_patterns:
         raise ScanFileError(f"{path}: names {stated[0]} x {stated[1]} patterns, but {raw.name} holds {n_patterns}")
-    signal["data"] = map_frames(raw, stated or (n_patterns,), EMPAD)
+    signal["data"] = plain_frames(raw, stated or (n_patterns,), EMPAD)
     return _scan(path, [signal], scan_shape)
 
 
@@ -181,7 +182,7 @@ def read_mib(
     dataset: str | None = None,
     allow_external: bool = False,
 ) -> Scan4D:
-    """Memory-map a Quantum Detectors Merlin file; rows in the order of the file.
+    """Open a Quantum Detectors Merlin file; rows in the order of the file.
 
     Merlin stores rows from the bottom of its own display to the top. They are left
     in that order, and ``flip`` is set in the calibration, so that maps come out in
@@ -205,7 +206,11 @@ def read_mib(
             frames = frames[: scan_shape[0] * scan_shape[1]]
     else:
         check_scan_shape(path, scan_shape, len(frames))
-    return Scan4D(arranged(frames, scan_shape, path, "the file"), Calibration(flip=True), path.stem, path)
+    data: LazyArray = frames
+    if not on_local_disk(path):
+        offset, before = int(headers.offset), headers.dtype.itemsize  # type: ignore[attr-defined]
+        data = FileFrames(path, frames.shape, frames.dtype, offset_bytes=offset, before_bytes=before)
+    return Scan4D(arranged(data, scan_shape, path, "the file"), Calibration(flip=True), path.stem, path)
 
 
 def _mib_frames(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -11,8 +11,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_polarmap.core.data import Calibration, LazyArray, Scan4D
+from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.io.errors import ScanFileError
+from napari_polarmap.io.file_frames import plain_array
 from napari_polarmap.io.frames import FrameStack, arranged, check_scan_shape, scan_shape_needed
 from napari_polarmap.io.limits import check_inside, check_pieces
 
@@ -143,7 +144,7 @@ def read_stack(
     dataset: str | None = None,
     allow_external: bool = False,
 ) -> Scan4D:
-    """Open the pages of one TIFF file as patterns; memory-mapped where they are stored plainly.
+    """Open the pages of one TIFF file as patterns; read in blocks where they are stored plainly.
 
     Raises
     ------
@@ -167,7 +168,7 @@ def read_stack(
         offset = series.dataoffset
         if offset is not None and path.stat().st_size >= offset + series.nbytes:
             dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
-            data: LazyArray = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=tuple(series.shape))
+            data = plain_array(path, tuple(series.shape), dtype, offset_bytes=offset)
             file.close()
             return Scan4D(arranged(data, scan_shape, path, "the series"), Calibration(), path.stem, path)
         return _paged(file, path, scan_shape)

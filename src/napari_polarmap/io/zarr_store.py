@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import zarr
-from zarr.storage import ZipStore
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore, ZipStore
 
 from napari_polarmap.core.data import Calibration, Scan4D
 from napari_polarmap.io.choice import choose_place
@@ -15,6 +18,8 @@ from napari_polarmap.io.errors import ScanFileError
 from napari_polarmap.io.frames import arranged
 from napari_polarmap.io.hdf5_calibration import hyperspy_calibration, own_calibration
 from napari_polarmap.io.limits import check_pieces
+
+_LOOKED_AT: Final = 20_000
 
 
 def read(
@@ -31,18 +36,19 @@ def read(
     Raises
     ------
     ScanFileError
-        If it is no store or holds no such array.
+        If it is no store or holds no such array, or links lead out of it.
     DatasetNeededError
         If several arrays would do.
     ScanShapeNeededError
         If the array is a stack and `scan_shape` is not given.
     """
-    del allow_external
     if path.is_file() and not zipfile.is_zipfile(path):
         raise ScanFileError(f"{path}: neither a folder nor a zip file; a Zarr store is one of these")
-    store: Any = ZipStore(path, mode="r") if path.is_file() else str(path)
+    store: Any = ZipStore(path, mode="r") if path.is_file() else _folder(path, allow_external=allow_external)
     try:
         root = zarr.open(store, mode="r")
+    except ScanFileError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ScanFileError(f"{path}: not a readable Zarr store ({str(error) or type(error).__name__})") from None
     close = store.close if path.is_file() else (lambda: None)
@@ -60,6 +66,56 @@ def read(
     group = root[place.rpartition("/")[0].strip("/")] if place.count("/") > 1 else root
     data = arranged(arrays[place], scan_shape, path, f"array {place}")
     return Scan4D(data, _calibration(arrays[place], group), path.stem, path, place, close)
+
+
+def _folder(path: Path, *, allow_external: bool) -> LocalStore:
+    """Return a store of files, none of which lies behind a link to elsewhere unless `allow_external`.
+
+    Up to `_LOOKED_AT` files are looked at beforehand; a large store has millions, and of these each is looked at when
+    it is read.
+    """
+    if allow_external:
+        return LocalStore(path, read_only=True)
+    store = InsideStore(path, read_only=True)
+    waiting, count = [path], 0
+    while waiting and count < _LOOKED_AT:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                count += 1
+                if entry.is_symlink():
+                    store.check(os.path.relpath(entry.path, path))
+                elif entry.is_dir():
+                    waiting.append(Path(entry.path))
+    return store
+
+
+class InsideStore(LocalStore):
+    """A folder of which nothing is read that lies elsewhere: neither through links nor by names that climb out."""
+
+    def check(self, key: str) -> None:
+        """Raise `ScanFileError` if what belongs to a key does not lie in the folder."""
+        home = os.path.realpath(self.root)
+        if not Path(os.path.realpath(self.root / key)).is_relative_to(home):
+            raise ScanFileError(
+                f"{self.root}: {key} leads out of the store; if you trust where that leads, give --allow-external"
+            )
+
+    async def get(self, key: str, *args: Any, **options: Any) -> Buffer | None:
+        """See `zarr.abc.store.Store.get`."""
+        self.check(key)
+        return await super().get(key, *args, **options)
+
+    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[Any]) -> list[Buffer | None]:
+        """See `zarr.abc.store.Store.get_partial_values`."""
+        asked = list(key_ranges)
+        for key, _ in asked:
+            self.check(key)
+        return await super().get_partial_values(prototype, asked)
+
+    def get_sync(self, key: str, **options: Any) -> Buffer | None:
+        """Read without waiting for others, as later versions of zarr do."""
+        self.check(key)
+        return super().get_sync(key, **options)
 
 
 def _arrays(group: Any, place: str = "") -> list[tuple[str, Any]]:
