@@ -310,10 +310,23 @@ def test_every_layer_of_a_map_tells_which_maps_it_shows(result):
     [("image", ".tif"), ("image", ".png"), ("labels", ".tif"), ("points", ".csv"), ("shapes", ".csv")],
 )
 def test_single_layers_are_left_to_the_writers_of_napari(manifest, kind, suffix):
+    writer, ours = chosen(manifest, "napari", [kind], suffix)
+    assert writer.startswith("napari.")
+    assert ours == "napari-polarmap.write_for_others"
+
+
+@pytest.mark.parametrize("kinds", [["image"], ["shapes"], ["image", "labels", "vectors", "points", "shapes"]])
+def test_svg_is_left_to_the_plugin_for_it_unless_ours_is_chosen(manifest, kinds):
+    pytest.importorskip("napari_svg")
+    writer, ours = chosen(manifest, "napari-svg", kinds, ".svg")
+    assert writer == "napari-svg.svg_writer"
+    assert ours == "napari-polarmap.write_for_others"
+
+
+def chosen(manifest, other, kinds, suffix):
+    """Return the commands that write layers: by themselves beside another plugin, and where ours is asked for."""
     manager = PluginManager()
     manager.register(manifest)
-    manager.register(PluginManifest.from_distribution("napari"))
-    writer, _ = manager.get_writer(f"picture{suffix}", [kind])
-    assert writer.command.startswith("napari.")
-    ours, _ = manager.get_writer(f"picture{suffix}", [kind], plugin_name="napari-polarmap")
-    assert ours.command == "napari-polarmap.write_for_others"
+    manager.register(PluginManifest.from_distribution(other))
+    found = [manager.get_writer(f"picture{suffix}", kinds, plugin_name=name)[0] for name in (None, manifest.name)]
+    return [writer.command for writer in found]
