@@ -99,14 +99,10 @@ def _ways(network: Any, torch: Any) -> dict[str, Callable[[Any], Any]]:
     halved = copy.deepcopy(plain).to(memory_format=torch.channels_last)
     halved.steps.bfloat16()
     ways = {"PyTorch as it comes": quietly(plain), "PyTorch bfloat16, channels last": quietly(halved)}
-    ways["as chosen on this machine"] = quietly(network.quickened(plain))
-    for title, short in (("OpenVINO float32", False), ("OpenVINO bfloat16", True)):
-        try:
-            from napari_polarmap.models.openvino_network import OpenVINONetwork
+    with contextlib.suppress(ImportError):
+        from napari_polarmap.models.openvino_network import OpenVINONetwork
 
-            ways[title] = quietly(OpenVINONetwork(plain, short=short))
-        except ImportError:
-            break
+        ways["OpenVINO"] = quietly(OpenVINONetwork(plain))
     with contextlib.suppress(ImportError):
         ways["ONNX Runtime"] = _onnx(plain, torch)
     return ways

@@ -201,15 +201,17 @@ def test_every_classifier_named_in_the_documents_is_shipped():
     assert named <= {info.name for info in list_models()}
 
 
-LOCK = (ROOT / "locks" / "ci.txt").read_text(encoding="utf-8")
+LOCKS = [(ROOT / "locks" / name).read_text(encoding="utf-8") for name in ("ci.txt", "torch.txt")]
+LOCK = "\n".join(LOCKS)
 
 
-def test_the_lock_of_continuous_integration_has_hashes_and_names_no_address():
+def test_the_locks_of_continuous_integration_have_hashes_and_name_no_address():
     packages = re.findall(
         r"^([\w.-]+)==\S+(?: ;[^\\\n]*)? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", LOCK, re.M
     )
     assert len(packages) == len(re.findall(r"^[\w.-]+==", LOCK, re.M)) > 100
     assert not re.search(r"://|--(extra-)?index|--find-links|--trusted|@ ", LOCK)
+    assert re.findall(r"^([\w.-]+)==", LOCKS[1], re.M) == ["torch", "torchvision"]
 
 
 def test_the_lock_agrees_with_the_constraints():

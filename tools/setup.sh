@@ -2,7 +2,7 @@
 # Set up what the Makefile needs, once.
 #
 #   tools/setup.sh python EXTRAS   .venv with napari-polarmap[EXTRAS] at the versions of constraints.txt; with LOCKED=1
-#                                  the test environment takes only what has a hash in locks/ci.txt (PyTorch apart)
+#                                  the test environment takes only what has a hash in locks/
 #   tools/setup.sh system          the libraries and the virtual display that a window needs on Linux
 set -eu
 cd "$(dirname "$0")/.."
@@ -69,7 +69,7 @@ venv_fits() {
 python() {
     extras=$1
     stamp=.venv/.ready-$extras
-    key=$({ cat pyproject.toml constraints.txt locks/ci.txt tools/setup.sh; "$PYTHON" --version; pwd; } 2>&1 | cksum)
+    key=$({ cat pyproject.toml constraints.txt locks/*.txt tools/setup.sh; "$PYTHON" --version; pwd; } 2>&1 | cksum)
     if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$key" ]; then
         return 0
     fi
@@ -78,15 +78,18 @@ python() {
     venv_fits || "$PYTHON" -m venv --clear .venv
     pip="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --quiet --constraint constraints.txt"
     $pip pip
+    locked="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --quiet --no-deps --require-hashes"
     # PyTorch comes first and by itself: PyPI's build for Linux brings CUDA along, gigabytes that are not needed here
+    torch="$pip --no-deps torch torchvision"
+    if [ -n "$LOCKED" ] && [ "$extras" = "$TESTED" ]; then
+        torch="$locked --requirement locks/torch.txt"
+    fi
     if [ "$(uname -s)" = Linux ] && [ -n "$TORCH_INDEX" ]; then
-        $pip --quiet --no-deps --retries 1 --timeout 15 --extra-index-url "$TORCH_INDEX" torch torchvision
+        $torch --retries 1 --timeout 15 --extra-index-url "$TORCH_INDEX"
     fi
     if [ -n "$LOCKED" ] && [ "$extras" = "$TESTED" ]; then
-        $pip --no-deps torch torchvision  # where the index above is not asked, or does not answer
-        # nothing else is taken but what has one of the hashes in the lock
-        env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --quiet \
-            --require-hashes --no-deps --requirement locks/ci.txt
+        $torch  # where the index above is not asked
+        $locked --requirement locks/ci.txt
         $pip --no-deps --no-build-isolation --editable .
     else
         $pip --build-constraint constraints.txt --editable ".[$extras]"

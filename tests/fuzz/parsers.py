@@ -156,10 +156,10 @@ def blindly(target: Target, corpus: Path, seconds: float) -> None:
         target(bytes(data[: rng.randint(1, len(data))] if rng.random() < 0.3 else data))
 
 
-def told(counts: Path) -> None:
+def told(counts: Path, failed: int) -> None:
     """Print how many inputs were tried and how they ended; those after the last save are missing."""
     found = json.loads(counts.read_text())
-    print(f"inputs: {sum(found.values())} tried, {sum(found.values())} survived")
+    print(f"inputs: {sum(found.values()) + failed} tried, {sum(found.values())} survived")
     for name, count in sorted(found.items()):
         print(f"  {name}: {count}")
 
@@ -172,7 +172,7 @@ def main(arguments: list[str]) -> int:
         seeds(corpus)
         counts.write_text("{}")
         code = subprocess.run([sys.executable, *arguments, "--here"], check=False).returncode
-        told(counts)
+        told(counts, int(code != 0))
         print("no crash and no hang" if code == 0 else f"ended with {code}: see the input written to {corpus.parent}")
         return code
     warnings.simplefilter("ignore")

@@ -148,9 +148,10 @@ def test_a_raw_layout_that_does_not_fit_is_refused(tmp_path):
         open_scan(path, raw=RawLayout.parse(">u2,4,6,7"))
     with pytest.raises(ScanFileError, match="stack of 6 patterns"):
         open_scan(path, raw=options["raw"])
-    for text in ("uint16", "uint16,4", "word,4,5", "complex64,4,5", "uint16,0,5", "uint16,4,5,-1"):
-        with pytest.raises(ValueError, match="raw layout"):
+    for text in ("uint16", "uint16,4", "word,4,5", "complex64,4,5", "uint16,0,5", "uint16,4,5,-1", "5iScan\nY,4,5"):
+        with pytest.raises(ValueError, match="raw layout") as error:
             RawLayout.parse(text)
+        assert "\n" not in str(error.value)
 
 
 def test_direct_electron_movies_tell_their_scan_shape_beside(tmp_path):

@@ -35,7 +35,7 @@ def test_openvino_gives_the_same_answers(pytorch, patterns):
     assert sys.modules["openvino_telemetry"] is None, "the converter of OpenVINO would tell its makers of every use"
     one, two = (classifier.predict(patterns, pooled=True) for classifier in (pytorch, other))
     np.testing.assert_array_equal(two.probability.argmax(axis=1), one.probability.argmax(axis=1))
-    np.testing.assert_allclose(two.probability, one.probability, atol=0.01)
+    np.testing.assert_allclose(two.probability, one.probability, atol=1e-4)
     with ThreadPoolExecutor(3) as threads:
         for answer in threads.map(lambda _: other.predict(patterns, pooled=True), range(6)):
             np.testing.assert_array_equal(answer.probability, two.probability)

@@ -40,7 +40,7 @@ class RawLayout:
     def __post_init__(self) -> None:
         try:
             known = np.dtype(self.dtype).kind in "uif"
-        except TypeError:
+        except (TypeError, ValueError):  # the latter for texts that look like several types
             known = False
         if not known:
             raise ValueError(f"raw layout: {self.dtype!r} is no type of numbers; uint16, >u2 or float32 fits")

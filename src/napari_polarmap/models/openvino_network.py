@@ -15,13 +15,9 @@ from napari_polarmap.models.network import Answer, DirectionNetwork
 class OpenVINONetwork:
     """The layers of a network behind its entrance, compiled for this processor.
 
-    The entrance stays in float32: the odd part is a small difference of large numbers.
-
     Parameters
     ----------
     network : DirectionNetwork
-    short : bool
-        Compute in bfloat16.
 
     Raises
     ------
@@ -29,7 +25,7 @@ class OpenVINONetwork:
         If OpenVINO is not installed.
     """
 
-    def __init__(self, network: DirectionNetwork, *, short: bool) -> None:
+    def __init__(self, network: DirectionNetwork) -> None:
         # Its converter tells its makers of every import and conversion, unless this package of its own is missing.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
@@ -38,7 +34,7 @@ class OpenVINONetwork:
         example = network.entrance(torch.ones(2, network.grid_px, network.grid_px))
         graph = openvino.convert_model(_Layers(network).eval(), example_input=example)
         # One thread for each request; those who call from several threads get a request each.
-        options = {"INFERENCE_PRECISION_HINT": "bf16" if short else "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
+        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
         self._compile: Callable[[], openvino.CompiledModel] = lambda: openvino.Core().compile_model(
             graph, "CPU", options
         )
