@@ -81,6 +81,7 @@ def test_links_of_the_readme_lead_into_the_repository_once_its_address_is_known(
     )
 
 
+@pytest.mark.slow
 def test_the_wheel_alone_opens_the_sample_and_exports_the_figure_by_the_tutorials_commands(environment, tmp_path):
     alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     where = [environment, "-c", "import napari_polarmap; print(napari_polarmap.__file__)"]
