@@ -199,7 +199,7 @@ def train() -> None:
     wait(lambda: len(next(iter(dock._histories.values()), {}).get("loss", ())) >= 12)
     tour.shoot("train", light=True)
     dock.cancel_button.click()
-    wait(lambda: dock.train_button.isEnabled())
+    wait(lambda: not dock._jobs.busy)
     tour.close()
 
 

@@ -67,6 +67,24 @@ def test_outlines_and_table_follow_the_threshold(judged, viewer):
     assert sorted(set(viewer.layers["Irregular regions"].features["number"])) == [region.number for region in more]
 
 
+def test_captions_of_walls_are_read_on_a_light_canvas_too(judged, viewer):
+    _, panel, _ = judged
+    regions = viewer.layers["Irregular regions"]
+
+    def colors():
+        walls = regions.features["kind"] == Kind.WALL
+        return set(regions.features["color"][walls]), set(regions.features["color"][~walls])
+
+    dark = colors()
+    viewer.theme = "light"
+    assert colors()[0].isdisjoint(dark[0])
+    assert colors()[1] == dark[1]
+    panel.set_fdr(0.2)
+    assert colors()[0].isdisjoint(dark[0]), "outlines that are drawn anew follow the theme"
+    viewer.theme = "dark"
+    assert colors()[0] == dark[0]
+
+
 def test_on_a_large_map_the_marks_follow_at_once_and_the_table_soon(judged, viewer, qtbot, monkeypatch):
     judging, panel, result = judged
     monkeypatch.setattr("napari_polarmap.widgets.judging.AT_ONCE", 0)

@@ -15,7 +15,7 @@ from napari_polarmap.widgets.map_layers import MapLayers
 
 
 class Displaying(QObject):
-    """Holds how the map is shown; the layers follow the panel, and the arrows the zoom as well."""
+    """Holds how the map is shown; the layers follow the panel, arrows the zoom and captions the theme as well."""
 
     def __init__(self, layers: MapLayers, panel: DisplayPanel, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -26,11 +26,13 @@ class Displaying(QObject):
         self._zoom_soon = qdebounced(self._on_zoom, timeout=120)
         panel.changed.connect(self._on_panel)
         layers.camera.events.zoom.connect(self._zoom_soon)
+        layers.theme_changed.connect(self._on_theme)
 
     def detach(self) -> None:
         """Let go of the viewer."""
         self._zoom_soon.cancel()
         self._layers.camera.events.zoom.disconnect(self._zoom_soon)
+        self._layers.theme_changed.disconnect(self._on_theme)
 
     def display_of(self, result: PolarizationMap, source: object) -> Display:
         """Return how a map is to be shown: as chosen, with arrows that suit the zoom."""
@@ -49,6 +51,7 @@ class Displaying(QObject):
             self._shown = display
         self._panel.show_map(result)
         if result is not None:
+            self._layers.suit_theme()
             self._panel.show_spacing(self._shown.arrow_spacing_px or default_spacing_px(result.scan_shape))
 
     def _on_panel(self) -> None:
@@ -56,6 +59,9 @@ class Displaying(QObject):
         self._refresh()
         if self._result is not None and before.colors != self._shown.colors:
             self._layers.color_by(self._shown.colors, self._source)
+
+    def _on_theme(self, event: Any = None) -> None:
+        self._layers.suit_theme()
 
     def _on_zoom(self, event: Any = None) -> None:
         if self._result is not None and self.display_of(self._result, self._source) != self._shown:

@@ -9,13 +9,16 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.theme import get_theme
 from qtpy.QtCore import QCoreApplication, QEventLoop
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import COLORS
+from napari_polarmap.core.kinds import Kind
 from napari_polarmap.core.lattice import Lattice
 from napari_polarmap.io.display import Display
 from napari_polarmap.io.result import PolarizationMap
+from napari_polarmap.pipeline.layer_base import DARK
 from napari_polarmap.pipeline.layers import (
     MAP_KEY,
     ROLE_KEY,
@@ -28,6 +31,7 @@ from napari_polarmap.pipeline.layers import (
     scan_geometry,
     scan_layer,
 )
+from napari_polarmap.pipeline.region_layer import KIND_COLORS, REGION_ROLE
 from napari_polarmap.widgets.direction_labels import make_layer
 
 
@@ -58,6 +62,11 @@ class MapLayers:
     def camera(self) -> Any:
         """The camera of the viewer."""
         return self._viewer.scene.camera
+
+    @property
+    def theme_changed(self) -> Any:
+        """The event of the viewer's theme."""
+        return self._viewer.events.theme
 
     def all(self) -> list[Layer]:
         """Return every layer of the viewer, the lowest first."""
@@ -133,6 +142,17 @@ class MapLayers:
         """Return the edge of a scan position [screen px] at the present zoom; None where the map has no layer."""
         layer = self.layer("direction", source)
         return None if layer is None else float(layer.scale[-1] * self._viewer.scene.camera.zoom)
+
+    def suit_theme(self) -> None:
+        """Write the captions of walls, white as their outlines, dark where the canvas is light."""
+        light = sum(get_theme(self._viewer.theme).canvas.as_rgb_tuple()[:3]) > 3 * 127
+        for layer in self._viewer.layers:
+            if layer.metadata.get(ROLE_KEY) == REGION_ROLE and len(layer.features):
+                features = layer.features.copy()
+                walls = features["kind"] == Kind.WALL.value
+                features.loc[walls, "color"] = DARK if light else KIND_COLORS[Kind.WALL]
+                if not features.equals(layer.features):
+                    layer.features = features
 
     def remove(self, role: str, source: object) -> None:
         """Remove the layer of a role."""
