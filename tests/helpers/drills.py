@@ -90,9 +90,10 @@ unfinished.Unfinished.offer = always
 from napari_polarmap.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-STALL = """
+INTERRUPTIBLE = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored where drills run in the background
+STALL = f"""
 import signal, sys, threading
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the drills run in the background
+{INTERRUPTIBLE}
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core import ordered
 read, n = Scan4D._read, [0]
@@ -241,6 +242,21 @@ def _killed(kind: str, at: int) -> Drill:
         for name, content in saved.items():
             now = (command.target / name).read_bytes()
             assert now == content or kind == "export", f"{name} was lost"
+        command.check()
+
+    return drill
+
+
+def _interrupted(kind: str, at: int) -> Drill:
+    def drill(folder: Path) -> None:
+        command = Command(kind, folder, folder / "out")
+        program = PRELUDE.replace("signal.SIGKILL", "signal.SIGINT")
+        done = run(str(at), *command.words, program=f"import signal\n{INTERRUPTIBLE}\n{program}")
+        assert done.returncode == 130, (done.returncode, done.stderr)
+        assert "Traceback" not in done.stderr, done.stderr
+        command.check()
+        assert not list(command.target.glob(".*.part")), "a part was left"
+        ends_well(*command.again())
         command.check()
 
     return drill
@@ -526,6 +542,8 @@ def here_disk_full_and_read_only(folder: Path) -> None:
 DRILLS: dict[str, Drill] = {name: drill for name, drill in list(globals().items()) if name.startswith("here_")}
 DRILLS |= {f"kill_9_{kind}_{at}": _killed(kind, at) for kind, ats in {
     "map": (1, 4), "export": (2, 20), "train": (1,), "simulate": (1, 3)}.items() for at in ats}  # fmt: skip
+DRILLS |= {f"ctrl_c_{kind}": _interrupted(kind, at) for kind, at in {
+    "map": 2, "export": 3, "train": 1, "simulate": 2}.items()}  # fmt: skip
 DRILLS |= {f"disk_full_{kind}": _disk_full(kind) for kind in ("map", "export", "train", "simulate")}
 DRILLS |= {f"read_only_{kind}": _read_only(kind) for kind in ("map", "export", "train", "simulate")}
 DRILLS |= {drill.__name__: drill for drill in (out_of_memory, stalled_share_and_ctrl_c, two_runs_at_once)}

@@ -158,6 +158,26 @@ def weighted_sums(
 
 
 @numba.njit(nogil=True, cache=True)
+def weighted_totals(
+    patterns: NDArray[np.float32],
+    pointer: NDArray[np.int32],
+    columns: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    out: NDArray[np.float64],
+) -> None:
+    """Add a sparse matrix (CSR: pointer, columns, weights) times `patterns`, shape (n, pixels), to `out`.
+
+    In float64, so that sums hardly depend on which patterns come together.
+    """
+    for row in range(out.shape[0]):
+        total = out[row]
+        for k in range(pointer[row], pointer[row + 1]):
+            weight, pattern = np.float64(weights[k]), patterns[columns[k]]
+            for x in range(total.size):
+                total[x] += weight * np.float64(pattern[x])
+
+
+@numba.njit(nogil=True, cache=True)
 def shifted(pattern: NDArray[Any], shift: NDArray[np.float64], out: NDArray[np.float32]) -> None:
     """Move what lies at ``p + shift`` in a pattern to p in `out`, bilinearly; 0 from outside."""
     height, width = pattern.shape

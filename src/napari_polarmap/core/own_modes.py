@@ -29,8 +29,11 @@ class OwnModes:
     modes: NDArray[np.float32]
 
     def strengths(self, patterns: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return how strong each mode is in each pattern, shape (n, k), from an arbitrary zero."""
-        return np.asarray((_coarse(patterns) * self.scale) @ self.modes, np.float32)
+        """Return how strong each mode is in each pattern, shape (n, k), from an arbitrary zero.
+
+        In float64, so that the last digit does not depend on how many patterns come together.
+        """
+        return np.asarray((_coarse(patterns) * self.scale).astype(np.float64) @ self.modes, np.float32)
 
 
 def own_modes(patterns: NDArray[np.floating], count: int = _COUNT) -> OwnModes:

@@ -59,8 +59,9 @@ def raw_features(patterns: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def project(patterns: NDArray[np.float32], table: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return patterns as points in the space where neighbours are sought, shape (n, axes)."""
-    standardised = (raw_features(patterns) - table["mean"]) / table["scale"]
-    return np.asarray(standardised @ table["components"].T, dtype=np.float32)
+    standardised = ((raw_features(patterns) - table["mean"]) / table["scale"]).astype(np.float64)
+    # In float64, so that the last digit does not depend on how many patterns are asked about at once.
+    return np.asarray(standardised @ table["components"].T.astype(np.float64), dtype=np.float32)
 
 
 def fit(

@@ -102,7 +102,8 @@ def classify(
         if number < at.tiles:
             continue
         here = at if number == at.tiles else Place(number)
-        averages = np.zeros((*shape_of(tile.nodes), edge**2), np.float32)
+        # Added up in float64, so that a map does not depend on how the scan is divided into blocks.
+        averages: NDArray[np.floating] = np.zeros((*shape_of(tile.nodes), edge**2))
         if here.blocks:
             averages = found["averages"]
         left = islice(((tile, block) for block in blocks(tile.read, block_count)), here.blocks, None)
@@ -115,6 +116,7 @@ def classify(
             here = here._replace(blocks=here.blocks + 1)
             keep(here)
             yield Progress("classifying", done, total)
+        averages = averages.astype(np.float32, copy=False)
         batches = sum(-(-len(rows) * len(columns) // BATCH) for rows, columns in (each.of(tile) for each in answers))
         # Segments are sought in the answers to whole windows, so these come first.
         whole = undisturbed(frame.hollow, plan, tile) if plan else None

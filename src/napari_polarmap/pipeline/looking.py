@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_polarmap.core.data import Block
 from napari_polarmap.core.directions import N_DIRECTIONS
+from napari_polarmap.core.kernels import weighted_totals
 from napari_polarmap.core.pooling import pooling_matrix
 from napari_polarmap.models.registry import Prediction
 from napari_polarmap.pipeline.tiling import Tile, inside, shape_of
@@ -43,7 +44,7 @@ class Looked:
         Of these.
     nodes : (slice, slice), optional
         Base windows of the tile that the block adds to.
-    added : ndarray of float32, shape (rows, columns, pixels)
+    added : ndarray of float64, shape (rows, columns, pixels)
         What it adds.
     """
 
@@ -51,7 +52,7 @@ class Looked:
     single: NDArray[np.float32]
     embedding: NDArray[np.float32]
     nodes: Block | None
-    added: NDArray[np.float32]
+    added: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def look(setting: Setting, item: tuple[Tile, Block]) -> Looked:
     """Read a block, classify its single patterns, add up its share of the averages over one cell."""
     frame, (tile, block) = setting.frame, item
     patterns = frame.patterns(*block)
-    nodes, added = _added(patterns, setting.plan, tile, block) if setting.plan else (None, np.empty(0, np.float32))
+    nodes, added = _added(patterns, setting.plan, tile, block) if setting.plan else (None, np.empty(0))
     rows, columns = inside(tile.own, block)
     mine = np.ravel_multi_index((rows, columns), shape_of(block)) if setting.singles else np.zeros(0, np.int64)
     parts = [patterns[mine[first : first + _SINGLES]] for first in range(0, len(mine), _SINGLES)]
@@ -128,7 +129,7 @@ def tell(setting: Setting, windows: Windows) -> Told:
 
 def _added(
     patterns: NDArray[np.float32], plan: WindowPlan, tile: Tile, block: Block
-) -> tuple[Block | None, NDArray[np.float32]]:
+) -> tuple[Block | None, NDArray[np.float64]]:
     """Return which cell averages of a tile the patterns of a block add to, and what."""
     touched, centres = [], []
     for axis in range(2):
@@ -136,11 +137,13 @@ def _added(
         half = plan.base.half[axis]
         near = np.flatnonzero((at >= -half) & (at < shape_of(block)[axis] + half))
         if len(near) == 0:
-            return None, np.empty(0, np.float32)
+            return None, np.empty(0)
         touched.append(slice(int(near[0]), int(near[-1]) + 1))
         centres.append(at[near])
     matrix = pooling_matrix(shape_of(block), centres[0], centres[1], plan.base.weights)
-    added = matrix @ patterns.reshape(len(patterns), -1)
+    rows = np.ascontiguousarray(patterns.reshape(len(patterns), -1))
+    added = np.zeros((matrix.shape[0], rows.shape[1]))
+    weighted_totals(rows, matrix.indptr, matrix.indices, matrix.data, added)
     return (touched[0], touched[1]), added.reshape(len(centres[0]), len(centres[1]), -1)
 
 
