@@ -155,9 +155,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("noise-limit.png"))
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--models", nargs="*", help="names; default: every packaged one")
+    parser.add_argument("--tilt-below", type=float, default=np.inf, metavar="MRAD", help="of the specimens asked")
     arguments = parser.parse_args()
     data, model = load_training_data([arguments.data], singles=1), load_estimator().model
-    rows = np.flatnonzero(data.label < NONE)
+    rows = np.flatnonzero((data.label < NONE) & (np.hypot(*data.tilt_mrad.T) < arguments.tilt_below))
     curves = {
         "matched filter, specimen known (bound)": np.array(
             [filter_accuracy(model, data, rows, dose, disorder=False) for dose in DOSES]
@@ -173,6 +174,8 @@ def main() -> None:
         ceilings[name] = classifier_accuracy(name, data, rows, None, draws=1)
     draw(curves, ceilings, arguments.out)
     report = {
+        "averages": len(rows),
+        "specimens": len(np.unique(data.specimen[rows])),
         "doses": [f"{dose:.3g}" for dose in DOSES],
         "accuracy": {name: np.round(values, 4).tolist() for name, values in curves.items()},
         "accuracy_exact": {name: round(value, 4) for name, value in ceilings.items()},
@@ -185,6 +188,9 @@ def main() -> None:
                 for level in LEVELS
             }
             for name in ceilings
+        },
+        "electrons_for_99": {
+            name: told for name, curve in curves.items() if np.isfinite(told := dose_for(curve, 0.99))
         },
     }
     print(json.dumps(report, indent=1))
