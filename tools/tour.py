@@ -133,7 +133,8 @@ class Tour:
             wait(lambda count=count: len(self.explorer.compare.pinned) == count, 10)
         self.press(self.explorer.compare.region_button)
         self.explorer.comparing.region.layer.add_rectangles([[31.6, 3.6], [51.4, 27.4]])
-        wait(lambda: len(self.explorer.compare.pinned) == 3)
+        wait(lambda: len(self.explorer.compare.pinned) == 3 and self.explorer.compare.progress.isHidden())
+        rest()
         self.viewer.layers.selection.active = self.viewer.layers[0]
         self.explorer.view.parts["lattice"].setChecked(True)
         captions = [entry.caption for entry in self.explorer.compare.pinned]
