@@ -39,7 +39,7 @@ pytest: system setup
 # Two lines that count what was tried and what survived: drills without, then with a window.
 faults: system setup
 	$(bin)/python tests/helpers/drills.py $(ARGS)
-	$(bin)/pytest -q -k "closing or closed or cancel or deleting" tests/widgets
+	$(bin)/pytest -q -k "closing or closed or cancel or delet" tests/widgets
 
 fuzz: setup
 	@sh tools/setup.sh python fuzz
