@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -235,3 +236,13 @@ def test_a_simulated_scan_opens_with_its_calibration(tmp_path):
 def test_a_missing_folder_is_refused_before_computing(tmp_path):
     with pytest.raises(ConfigError, match="no such folder"):
         simulate(config(tmp_path, SPECIMENS), tmp_path / "nowhere" / "x.h5")
+
+
+@pytest.mark.usefixtures("in_process")
+def test_sets_made_in_a_pool_that_was_handed_in_are_the_same_and_leave_it_open(tmp_path):
+    path = config(tmp_path, SPECIMENS)
+    own = simulate(path, tmp_path / "own.h5")
+    with ThreadPoolExecutor(1) as pool:
+        for name in ("a", "b"):
+            assert_same(own, simulate(path, tmp_path / f"{name}.h5", pool=pool))
+        assert pool.submit(int, "1").result() == 1
