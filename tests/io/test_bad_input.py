@@ -10,7 +10,9 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
+from napari_polarmap.core.sums import read_block
 from napari_polarmap.io import READERS, ScanFileError, open_scan
 
 DATA = np.ones((2, 3, 4, 5), dtype=np.uint16)
@@ -193,3 +195,18 @@ def test_formats_whose_package_is_missing_say_so(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "rsciio.tvips", None)
     (tmp_path / "a_000.tvips").write_bytes(bytes(2000))
     refused(tmp_path / "a_000.tvips", "needs a package that is missing")
+
+
+def test_a_link_out_of_a_large_zarr_store_is_met_when_its_chunk_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_polarmap.io.zarr_store._LOOKED_AT", 1)
+    zarr.create_array(tmp_path / "scan.zarr", data=DATA, chunks=(1, 1, 4, 5))
+    chunk = tmp_path / "scan.zarr/c/1/2/0/0"
+    chunk.rename(tmp_path / "elsewhere")
+    chunk.symlink_to(tmp_path / "elsewhere")
+    with open_scan(tmp_path / "scan.zarr") as scan:
+        np.testing.assert_array_equal(scan.pattern(1, 1), DATA[1, 1])
+        with pytest.raises(ScanFileError, match=r"c/1/2/0/0 leads out of the store.*--allow-external"):
+            scan.pattern(1, 2)
+        patterns, unreadable = read_block(scan, slice(0, 2), slice(0, 3))
+    assert unreadable == 1
+    assert not patterns[1, 2].any()
