@@ -60,6 +60,17 @@ def test_the_scale_of_the_counts_does_not_matter(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("pooled", [False, True])
+def test_no_answer_depends_on_how_many_are_asked_for_at_once(name, pooled):
+    classifier, patterns = load_classifier(name), some_patterns(21)
+    together = classifier.predict(patterns, pooled=pooled)
+    parts = [classifier.predict(patterns[start:stop], pooled=pooled) for start, stop in ((0, 1), (1, 6), (6, 21))]
+    for part in ("probability", "informed"):
+        apart = np.concatenate([getattr(answer, part) for answer in parts])
+        np.testing.assert_allclose(apart, getattr(together, part), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_dark_pattern_says_nothing(name):
     answer = load_classifier(name).predict(np.zeros((2, 64, 64), np.float32), pooled=True)
     assert (answer.informed == 0).all()

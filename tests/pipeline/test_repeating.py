@@ -18,7 +18,7 @@ from napari_polarmap.io.hdf5 import write_scan
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.models.registry import default_model, list_models, load_classifier
 from napari_polarmap.pipeline import evidence, repeating, segmenting, workplace
-from napari_polarmap.pipeline.mapping import MapParams, map_polarization
+from napari_polarmap.pipeline.mapping import map_polarization
 from napari_polarmap.pipeline.repeating import TOLERANCE, Repetition, repeat
 
 TWO_DOMAINS = Path(napari_polarmap.__file__).with_name("sample_data") / "two_domains.h5"
@@ -78,17 +78,14 @@ def test_other_blocks_change_no_bit_of_what_the_physical_templates_say(
     assert Repetition(whole, map_polarization(scan, classifier)).differences.keys() <= {"irregularity"}
 
 
-@pytest.mark.parametrize("pool", ["auto", "none"])
 @pytest.mark.parametrize("name", [info.name for info in list_models()])
-def test_no_probability_of_any_classifier_depends_on_threads_and_blocks_by_more_than_1e_5(
-    scan, monkeypatch, name, pool
-):
-    corner, params = replace(scan, data=scan.data[:14, 8:24]), MapParams(pool=pool)
+def test_no_probability_of_any_classifier_depends_on_threads_and_blocks_by_more_than_1e_5(scan, monkeypatch, name):
+    corner = replace(scan, data=scan.data[:14, 8:24])
     classifier = load_classifier(name)
-    first = map_polarization(corner, classifier, params)
+    first = map_polarization(corner, classifier)
     monkeypatch.setattr(evidence, "BLOCK_BYTES", 37 * 4 * 64**2)  # two of its rows, as 37 are no multiple of 16
     monkeypatch.setattr(workplace, "processors", lambda: 3)
-    found = Repetition(first, map_polarization(corner, classifier, params))
+    found = Repetition(first, map_polarization(corner, classifier))
     assert found.agrees
     assert max(found.differences.get(of, 0) for of in ("probability", "confidence", "single_confidence")) <= TOLERANCE
 
