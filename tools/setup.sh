@@ -80,18 +80,23 @@ python() {
     $pip pip
     locked="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --quiet --no-deps --require-hashes"
     # PyTorch comes first and by itself: PyPI's build for Linux brings CUDA along, gigabytes that are not needed here
-    torch="$pip --no-deps torch torchvision"
-    if [ -n "$LOCKED" ] && [ "$extras" = "$TESTED" ]; then
-        torch="$locked --requirement locks/torch.txt"
-    fi
+    cpu=""
     if [ "$(uname -s)" = Linux ] && [ -n "$TORCH_INDEX" ]; then
-        $torch --retries 1 --timeout 15 --extra-index-url "$TORCH_INDEX"
+        cpu="--retries 1 --timeout 15 --extra-index-url $TORCH_INDEX"
     fi
     if [ -n "$LOCKED" ] && [ "$extras" = "$TESTED" ]; then
-        $torch  # where the index above is not asked
+        # Fetched before it is checked: where it has the choice, pip prefers a build whose index tells its hash.
+        wheels=$(mktemp -d)
+        # shellcheck disable=SC2086  # a list of options is meant
+        env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip download --quiet --no-deps --only-binary :all: \
+            --dest "$wheels" --constraint constraints.txt $cpu torch torchvision
+        $locked --no-index --find-links "$wheels" --requirement locks/torch.txt
+        rm -r "$wheels"
         $locked --requirement locks/ci.txt
         $pip --no-deps --no-build-isolation --editable .
     else
+        # shellcheck disable=SC2086
+        [ -z "$cpu" ] || $pip --no-deps $cpu torch torchvision
         $pip --build-constraint constraints.txt --editable ".[$extras]"
     fi
     echo "$key" >"$stamp"
