@@ -20,6 +20,8 @@ from napari_polarmap.pipeline.scan_calibration import PARTS, Measured
 
 _ROUND: Final = 0.003
 """Ellipses that differ less from a circle are not told from one; see docs/calibration.md."""
+_MOST_ERROR_DEG: Final = 10.0
+"""A rotation with a larger standard error is not stated."""
 
 
 def measure(part: str, scan: Scan4D, inspection: Inspection) -> Measured:
@@ -197,6 +199,11 @@ def _rotation(scan: Scan4D, inspection: Inspection) -> Measured:
     found = find_rotation(waves)
     if not found.handed and found.flip != known.flip:
         found = find_rotation(waves, known.flip)
+    if not found.error_deg < _MOST_ERROR_DEG:
+        raise ValueError(
+            f"the centres of mass tell the rotation to ± {found.error_deg:.0f}° only, as there are too few electrons "
+            "or the probe is too wide; enter it by hand, or measure it on a scan of the same set-up with more electrons"
+        )
     polarity = find_polarity(waves, found.rotation_deg, found.flip)
     turned = polarity.turned
     if not polarity.sure:  # the side nearer to what is known
