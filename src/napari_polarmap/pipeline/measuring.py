@@ -199,10 +199,10 @@ def _rotation(scan: Scan4D, inspection: Inspection) -> Measured:
     found = find_rotation(waves)
     if not found.handed and found.flip != known.flip:
         found = find_rotation(waves, known.flip)
-    if not found.error_deg < _MOST_ERROR_DEG:
+    if not (found.told and found.error_deg < _MOST_ERROR_DEG):
         raise ValueError(
-            f"the centres of mass tell the rotation to ± {found.error_deg:.0f}° only, as there are too few electrons "
-            "or the probe is too wide; enter it by hand, or measure it on a scan of the same set-up with more electrons"
+            f"the rotation drowns in the noise of the centres of mass (± {found.error_deg:.0f}° at best): too few "
+            "electrons, or too wide a probe; enter it by hand, or measure it on a scan with more electrons"
         )
     polarity = find_polarity(waves, found.rotation_deg, found.flip)
     turned = polarity.turned
