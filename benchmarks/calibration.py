@@ -88,7 +88,7 @@ def simulated(path: Path) -> tuple[str, Scan4D, Calibration]:
 
 def row(name: str, scan: Scan4D, truth: Calibration) -> str:
     """Return one line of the table."""
-    found, _ = measure_all(scan, inspect_scan(scan))
+    found, reasons = measure_all(scan, inspect_scan(scan))
     parts: dict[str, Measured] = {measured.part: measured for measured in found}
     values = {key: value for measured in found for key, value in measured.changes.items()}
     center = np.linalg.norm(np.subtract(values["center_px"], truth.center_px)) if truth.center_px else np.nan
@@ -96,11 +96,15 @@ def row(name: str, scan: Scan4D, truth: Calibration) -> str:
     drift = np.reshape(values.get("descan", np.full(4, np.nan)), (2, 2)) - np.reshape(
         truth.descan or np.zeros(4), (2, 2)
     )
-    turn = values["rotation_deg"] - truth.rotation_deg
-    said = parts["rotation"].residual
-    hand = "not told" if "handedness" in said else ("right" if values["flip"] == truth.flip else "WRONG")
-    side = "right" if abs((turn + 180) % 360 - 180) < 90 else "WRONG"
-    side = f"not told ({side.lower()})" if "may be right" in said else side
+    turn = values.get("rotation_deg", np.nan) - truth.rotation_deg
+    if "rotation" in parts:
+        said = parts["rotation"].residual
+        hand = "not told" if "handedness" in said else ("right" if values["flip"] == truth.flip else "WRONG")
+        side = "right" if abs((turn + 180) % 360 - 180) < 90 else "WRONG"
+        side = f"not told ({side.lower()})" if "may be right" in said else side
+    else:
+        print(f"{name}: {reasons['rotation']}")
+        said = hand = side = "not stated"
     ellipse = [
         _vector(ratio, angle)
         for ratio, angle in (

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from growth import in_own_process
-from inference import classifier_rows, cluster_row, map_row
+from inference import classifier_rows, cluster_rows, map_row
 
 SHAPE = (128, 128, 256, 256)
 CENTER, RADIUS = (121.3, 130.8), 75.0
@@ -180,17 +180,16 @@ def against_peers(times: Times, found: dict[str, str]) -> list[str]:
 
 def growth_rows(rows: list[dict[str, Any]]) -> list[str]:
     """Return the table of cost and memory against the number of positions."""
-    least = rows[0]
+    names = ("first_pass_s_per_1000", "second_pass_s_per_1000", "together")
+    spent = [{**row, "together": row[names[0]] + row[names[1]]} for row in rows]
     lines = [
-        "| positions | scan | processor time per position, first pass | second pass | most memory |",
-        "|---|---|---|---|---|",
+        "| positions | scan | processor time per position, first pass | second pass | together | most memory |",
+        "|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        first, second = (row[name] / least[name] for name in ("first_pass_s_per_1000", "second_pass_s_per_1000"))
-        lines.append(
-            f"| {row['edge']} x {row['edge']} | {row['gigabytes']:.1f} GB | {row['first_pass_s_per_1000']:.2f} ms "
-            f"({first:.2f}) | {row['second_pass_s_per_1000']:.2f} ms ({second:.2f}) | {row['peak_gigabytes']:.2f} GB |"
-        )
+    for row in spent:
+        cells = [f"{row[name]:.2f} ms ({row[name] / spent[0][name]:.2f})" for name in names]
+        scan, most = f"{row['gigabytes']:.1f} GB", f"{row['peak_gigabytes']:.2f} GB"
+        lines.append(f"| {row['edge']} x {row['edge']} | {scan} | {' | '.join(cells)} | {most} |")
     return lines
 
 
@@ -221,7 +220,7 @@ def main() -> None:
         print("\n".join(parts["peers"]), flush=True)
     steps = {
         "map": map_row,
-        "cluster": cluster_row,
+        "cluster": cluster_rows,
         "networks": lambda: classifier_rows(runtimes(args.peers)),
         "growth": lambda: growth_rows([in_own_process(edge) for edge in args.sizes]),
     }

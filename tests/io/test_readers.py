@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 
 import h5py
@@ -208,6 +209,25 @@ def test_empad_calibration_is_read(tmp_path):
     assert calibration.voltage_kV == pytest.approx(200)
     assert calibration.scan_step_A == pytest.approx(20)
     assert calibration.mrad_per_px == pytest.approx(0.02508 * 0.02 * 1e3, rel=1e-3)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_panta_rhei_calibration_that_is_not_pickled_is_read(tmp_path, save):
+    data = patterns(*SCAN, 4, 5)
+    detector, scan = ({"unit": unit, "value": step, "offset": 0.0} for unit, step in (("rad", 2e-3), ("m", 5e-11)))
+    meta = {
+        "content.types": ["CameraX", "CameraY", "ScanX", "ScanY"],
+        "device.calib": [detector, detector, scan, scan],
+        "electron_gun.voltage": 300e3,
+        "condenser.convergence_semi_angle": 0.024,
+    }
+    with (tmp_path / "scan.prz").open("wb") as stream:
+        save(stream, data=data, meta_data_json=json.dumps([meta]), file_format_version=3)
+    opened = open_scan(tmp_path / "scan.prz")
+    known = opened.calibration
+    assert (known.voltage_kV, known.convergence_mrad) == pytest.approx((300, 24))
+    assert (known.scan_step_A, known.mrad_per_px) == pytest.approx((0.5, 2))
+    np.testing.assert_array_equal(opened.read(slice(None), slice(None)), data)
 
 
 def test_fortran_order_and_byte_order_do_not_change_the_patterns(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_polarmap.core import template_fit
 from napari_polarmap.core.directions import ANGLES_DEG, angle_between_deg
 from napari_polarmap.core.metrics import wall_distance
 from napari_polarmap.core.odd_part import CONVERGENCE_MRAD, TILT_SCALE_MRAD, odd_terms, polarization_axes
@@ -19,8 +20,10 @@ from napari_polarmap.models.registry import load_classifier
 from napari_polarmap.models.template import load_estimator
 from napari_polarmap.pipeline.frame import Frame
 from napari_polarmap.pipeline.inspection import inspect_scan
+from napari_polarmap.pipeline.looking import Windows, tell
 from napari_polarmap.pipeline.parameters import MapParams
 from napari_polarmap.pipeline.windows import plan_windows
+from napari_polarmap.pipeline.workplace import Setting
 from napari_polarmap.plugin import sample_path
 
 TILT = np.array([1.2, -0.7])
@@ -54,6 +57,21 @@ def planted(model: PhysicalModel, angle_deg: float, amplitude: float = 1.0, node
 
 def counted(pattern: np.ndarray, electrons: float, draws: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).poisson(pattern / pattern.sum() * electrons, size=(draws, *pattern.shape))
+
+
+def test_directions_and_parameters_of_the_same_windows_take_one_fit(monkeypatch):
+    fits, fit = [], template_fit._fit_thicknesses
+    monkeypatch.setattr(template_fit, "_fit_thicknesses", lambda *asked: fits.append(asked) or fit(*asked))
+    with open_scan(sample_path("two_domains")) as scan:
+        frame = Frame(scan, load_classifier("template-niobate"), inspect_scan(scan), MapParams())
+        patterns = frame.patterns(slice(0, 8), slice(0, 80)).reshape(10, 64, 64, 64).mean(axis=1)
+        setting, places = Setting(frame, None), (np.arange(10), np.zeros(10, int))
+        told = tell(setting, Windows(0, places, patterns, np.full(10, 64.0)))
+        assert len(fits) == 1
+        other = tell(setting, Windows(0, places, patterns[::-1].copy(), np.full(10, 64.0)))
+    assert len(fits) == 2
+    np.testing.assert_allclose(other.log_probability, told.log_probability[::-1], atol=1e-4)
+    np.testing.assert_allclose(other.estimated["thickness_nm"], told.estimated["thickness_nm"][::-1], rtol=1e-4)
 
 
 @pytest.mark.parametrize("angle_deg", [0.0, 45.0, 100.0, 260.0])

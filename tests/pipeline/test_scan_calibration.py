@@ -77,6 +77,15 @@ def test_disk_centre_and_descan_are_found(cleaned, inspection):
     np.testing.assert_allclose(measure("descan", cleaned, inspection).changes["descan"], TRUTH.descan, atol=0.003)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rotation_that_drowns_in_counting_noise_is_not_stated(cleaned, inspection, seed):
+    statistics = inspection.statistics
+    noise = np.random.default_rng(seed).normal(0, 8.0, statistics.com_px.shape)
+    drowned = replace(inspection, statistics=replace(statistics, com_px=statistics.com_px + noise))
+    with pytest.raises(ValueError, match=r"drowns in the noise .*: too few electrons, .*; enter it by hand"):
+        measure("rotation", cleaned, drowned)
+
+
 def test_rotation_handedness_and_side_are_found(cleaned, inspection):
     measured = measure("rotation", cleaned, inspection)
     assert measured.good, measured.residual

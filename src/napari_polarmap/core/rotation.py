@@ -40,6 +40,11 @@ class Rotation:
     curl_noise: float
 
     @property
+    def told(self) -> bool:
+        """Whether the field has less curl at this angle than noise would have."""
+        return 0.5 - self.curl > _SIGMAS * self.curl_noise
+
+    @property
     def handed(self) -> bool:
         """Whether the other handedness is out of the question."""
         return self.other_curl - self.curl > _SIGMAS * self.curl_noise + 2 * max(self.curl, 0.0)

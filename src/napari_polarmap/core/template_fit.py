@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from threading import local
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ _CONVERGENCE_SD: Final = 0.6
 _TILT_SQUARE: Final = (0.35, 0.3)
 _MORE_NOISE: Final = 3.0
 _LOG_OF_ZERO: Final = -1e30
+_REMEMBERED: Final = 128
+"""Largest number of patterns whose fit a thread remembers."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -116,8 +119,33 @@ def counting_variance(model: PhysicalModel, patterns: NDArray[np.floating], elec
     return np.where(electrons * told < _MORE_NOISE, 1 / electrons, told)
 
 
+class _Last(local):
+    """What a thread fitted last: model, patterns, variance, and the fit."""
+
+    asked: tuple[PhysicalModel, NDArray[np.floating], Array] | None = None
+    fit: Any = None
+
+
+_LAST: Final = _Last()
+
+
 def fit_thicknesses(model: PhysicalModel, patterns: NDArray[np.floating], variance: Array) -> tuple[Fit, Array, Array]:
-    """Fit the symmetric part, then the odd part at the thicknesses it allows."""
+    """Fit the symmetric part, then the odd part at the thicknesses it allows.
+
+    A map asks for the directions of some windows, then for their parameters. The fit is the same, and a thread that has
+    just made it is given it again; it must not be changed.
+    """
+    last = _LAST.asked
+    if last is not None and last[0] is model and all(map(np.array_equal, last[1:], (patterns, variance))):
+        remembered: tuple[Fit, Array, Array] = _LAST.fit
+        return remembered
+    fit = _fit_thicknesses(model, patterns, variance)
+    few = len(patterns) <= _REMEMBERED
+    _LAST.asked, _LAST.fit = ((model, patterns.copy(), np.array(variance)), fit) if few else (None, None)
+    return fit
+
+
+def _fit_thicknesses(model: PhysicalModel, patterns: NDArray[np.floating], variance: Array) -> tuple[Fit, Array, Array]:
     odd, even = fold(normalised(patterns))
     variance = variance * model.kept
     z_even = (2 * (even - model.mean) * model.weight) @ model.even_modes.T

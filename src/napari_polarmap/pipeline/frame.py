@@ -19,8 +19,10 @@ from napari_polarmap.pipeline.parameters import MapParams
 
 
 def fitting_estimator(classifier: Classifier) -> TemplatePredictor | None:
-    """Return the packaged physical estimator where it takes patterns on the classifier's grid."""
+    """Return the packaged physical estimator where it takes patterns on the classifier's grid, or is the classifier."""
     info = read_info(TEMPLATE_FILE)
+    if isinstance(classifier.predictor, TemplatePredictor) and classifier.info.sha256 == info.sha256:
+        return classifier.predictor
     fits = classifier.info.grid_px == info.grid_px and abs(classifier.info.grid_mrad / info.grid_mrad - 1) < 1e-3
     return load_estimator() if fits else None
 

@@ -20,6 +20,8 @@ from napari_polarmap.pipeline.scan_calibration import PARTS, Measured
 
 _ROUND: Final = 0.003
 """Ellipses that differ less from a circle are not told from one; see docs/calibration.md."""
+_MOST_ERROR_DEG: Final = 10.0
+"""A rotation with a larger standard error is not stated."""
 
 
 def measure(part: str, scan: Scan4D, inspection: Inspection) -> Measured:
@@ -197,6 +199,11 @@ def _rotation(scan: Scan4D, inspection: Inspection) -> Measured:
     found = find_rotation(waves)
     if not found.handed and found.flip != known.flip:
         found = find_rotation(waves, known.flip)
+    if not (found.told and found.error_deg < _MOST_ERROR_DEG):
+        raise ValueError(
+            f"the rotation drowns in the noise of the centres of mass (± {found.error_deg:.0f}° at best): too few "
+            "electrons, or too wide a probe; enter it by hand, or measure it on a scan with more electrons"
+        )
     polarity = find_polarity(waves, found.rotation_deg, found.flip)
     turned = polarity.turned
     if not polarity.sure:  # the side nearer to what is known
