@@ -1,10 +1,12 @@
 """The packaged classifiers on specimens they have not seen: as often right as they say, and wary of the unknown.
 
 ``tests/data/held_out.npz`` holds averages over the cell of 60 specimens; ``benchmarks/confidence.py --slice`` makes it.
+The deep networks take minutes each; they are asked where ``ALL_CLASSIFIERS`` is set, as in the workflow `tests`.
 """
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from napari_polarmap.pipeline.sets import set_map
 from napari_polarmap.pipeline.training_data import TrainingData
 from napari_polarmap.pipeline.unfamiliar import unfamiliar_patterns
 
-NAMES = [info.name for info in list_models()]
+DEEP = ("resnet", "vgg")
+NAMES = [info.name for info in list_models() if os.environ.get("ALL_CLASSIFIERS") or not info.network.startswith(DEEP)]
 ROWS = np.arange(180)
 
 

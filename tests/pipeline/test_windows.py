@@ -46,6 +46,7 @@ class Stub:
     """A classifier that always answers RU and remembers what it was asked."""
 
     info = SimpleNamespace(grid_px=16, grid_mrad=2.0)
+    predictor = None
 
     def __post_init__(self):
         self.electrons = []

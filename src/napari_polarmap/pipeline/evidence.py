@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from napari_polarmap.core.directions import N_DIRECTIONS
 from napari_polarmap.core.own_modes import OwnModes, own_modes
@@ -139,7 +140,8 @@ def _modes(frame: Frame) -> OwnModes:
     squares = [(slice(row, row + _SQUARE_PX), slice(column, column + _SQUARE_PX)) for row in rows for column in columns]
     patterns = np.concatenate([frame.patterns(*square) for square in squares])
     seen = patterns.any(axis=(1, 2))
-    return own_modes(patterns if seen.all() or not seen.any() else patterns[seen])
+    with threadpool_limits(1):  # the last digit of modes depends on the number of threads
+        return own_modes(patterns if seen.all() or not seen.any() else patterns[seen])
 
 
 def _windows(

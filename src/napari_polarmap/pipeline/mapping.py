@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from napari_polarmap.core.data import Scan4D
 from napari_polarmap.core.directions import N_DIRECTIONS, UNDEFINED
@@ -128,7 +129,8 @@ def map_steps(
             f"{scan.path}: has changed since it was opened; its map would mix what it was and what it is; map it again"
         )
     yield Progress("finding domains and irregular places", 0, 1)
-    return with_reference(with_regions(_assemble(frame, plan, evidence, provenance)), reference)
+    with threadpool_limits(1):  # sums of many threads end in another last digit
+        return with_reference(with_regions(_assemble(frame, plan, evidence, provenance)), reference)
 
 
 def _check(scan: Scan4D, params: MapParams, reference: int | NDArray[np.uint8] | None) -> None:
