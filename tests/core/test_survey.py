@@ -148,12 +148,13 @@ def test_every_type_of_number_is_summed_alike(counts, dtype):
     np.testing.assert_array_equal(scan_statistics(Scan4D(data)).total, data.astype(float).sum((2, 3)))
 
 
+@pytest.mark.parametrize(("center_px", "radius_px"), [((140, 11), 200), ((3, 65), 20), ((295, 2), 9), ((150, 36), 30)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int8, np.int16])
-def test_whole_numbers_of_any_size_are_summed_as_their_real_values_are(dtype):
+def test_whole_numbers_of_any_size_are_summed_as_their_real_values_are(dtype, center_px, radius_px):
     limits, random = np.iinfo(dtype), np.random.default_rng(2)
-    data = random.integers(limits.min, limits.max, (9, 8, 300, 24), dtype, endpoint=True)
+    data = random.integers(limits.min, limits.max, (9, 8, 300, 72), dtype, endpoint=True)
     data[2:4] = limits.max
-    disk = Disk(center_px=(140, 11), radius_px=200)
+    disk = Disk(center_px=center_px, radius_px=radius_px)
     counted, real = (scan_statistics(Scan4D(patterns), disk=disk) for patterns in (data, data.astype(np.float64)))
     for name in ("total", "bright", "com_px", "tile_patterns"):
         np.testing.assert_array_equal(getattr(counted, name), getattr(real, name))

@@ -202,7 +202,7 @@ def disk_centers_of_mass(scan: Scan4D, disk: Disk) -> NDArray[np.float64]:
     The same as `ScanStatistics.com_px`.
     """
     sums = PatternSums(scan, disk, whole=False)
-    for block, part in in_threads(sums.of, scan.blocks(_BLOCK_BYTES)):
+    for block, part in in_threads(sums.of, scan.blocks(2 * _BLOCK_BYTES)):
         sums.add(block, part)
     return _com(sums.moments[..., :3], scan.detector_shape)
 
