@@ -84,17 +84,10 @@ def center_of_mass(patterns: NDArray[np.number], mask: NDArray[np.bool_] | None 
         raise ValueError(f"patterns have shape {patterns.shape}; a pattern has the two axes (qy, qx)")
     if mask is not None and mask.shape != patterns.shape[-2:]:
         raise ValueError(f"the mask has shape {mask.shape}; it must fit the detector, {patterns.shape[-2:]}")
-    moments = patterns.reshape(*patterns.shape[:-2], -1).astype(np.float64) @ _moments(patterns.shape[-2:], mask)
-    return _com(moments, patterns.shape[-2:])
-
-
-def _moments(shape: tuple[int, ...], mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Return the columns 1, y, x for each detector pixel, y and x from the middle."""
-    y, x = np.indices(shape, dtype=np.float64)
-    columns = np.stack([np.ones(shape), y - (shape[0] - 1) / 2, x - (shape[1] - 1) / 2], axis=-1)
-    if mask is not None:
-        columns = columns * mask[..., None]
-    return np.ascontiguousarray(columns.reshape(-1, 3))
+    values = patterns.astype(np.float64) if mask is None else patterns * mask.astype(np.float64)
+    rows, columns = values.sum(axis=-1), values.sum(axis=-2)
+    y, x = (np.arange(n) - (n - 1) / 2 for n in patterns.shape[-2:])
+    return _com(np.stack([rows.sum(axis=-1), rows @ y, columns @ x], axis=-1), patterns.shape[-2:])
 
 
 def _com(moments: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -111,6 +111,7 @@ class PatternView(QWidget):
         self.hidden: set[str] = set()
         self.overlay = Overlay()
         self.message = "Move the mouse over the scan"
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # what lies behind need not be painted
         self.setMinimumSize(132, 132)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setToolTip(
