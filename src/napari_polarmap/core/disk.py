@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, optimize
 
+from napari_polarmap.core.kernels import outward_fall
+
 _SEARCH_PX: Final = 64
 _MIN_RADIUS_PX: Final = 2.5
 _MIN_COVER: Final = 0.6
@@ -187,8 +189,7 @@ class Rim:
     def __init__(self, image: NDArray[np.float64], width_px: float) -> None:
         root = np.sqrt(ndimage.gaussian_filter(image, width_px / 2, mode="nearest"))
         gradient = _gradient(root, width_px * np.sqrt(0.75))
-        self._splines = [ndimage.spline_filter(component, order=3, mode="nearest") for component in gradient]
-        self._last = np.array(image.shape)[:, None] - 1
+        self._down, self._across = (ndimage.spline_filter(part, order=3, mode="nearest") for part in gradient)
 
     def fall(self, circle: Circle) -> NDArray[np.float64]:
         """Return the outward fall-off per pixel around `circle`, NaN outside the detector.
@@ -196,17 +197,9 @@ class Rim:
         Two more numbers make it an ellipse: the shares of the radius that go with the cosine and the
         sine of twice the angle, which counts from the columns to the rows.
         """
-        angle = np.linspace(0, 2 * np.pi, int(np.clip(4 * circle[2], 64, 720)), endpoint=False)
-        outward = np.stack([np.sin(angle), np.cos(angle)])
-        long, slanted = circle[3:] if len(circle) > 3 else (0.0, 0.0)
-        radius = circle[2] * (1 + long * np.cos(2 * angle) + slanted * np.sin(2 * angle))
-        points = circle[:2, None] + radius * outward
-        inside = ((points >= 0) & (points <= self._last)).all(axis=0)
-        gradient = [
-            ndimage.map_coordinates(spline, points, order=3, mode="nearest", prefilter=False)
-            for spline in self._splines
-        ]
-        return np.where(inside, -(np.stack(gradient) * outward).sum(axis=0), np.nan)
+        fall = np.empty(int(np.clip(4 * circle[2], 64, 720)))
+        outward_fall(self._down, self._across, np.append(circle, (0.0, 0.0))[:5], fall)
+        return fall
 
     def fit(self, start: Circle, step_px: float, radius_px: float | None) -> Circle:
         """Return the circle near `start` with the greatest mean fall-off."""
@@ -215,7 +208,8 @@ class Rim:
 
         def loss(parameters: NDArray[np.float64]) -> float:
             fall = self.fall(np.concatenate([parameters, fixed]))
-            return -float(np.nansum(fall)) / max(float(np.isfinite(fall).sum()), _MIN_COVER * fall.size)
+            seen = fall[np.isfinite(fall)]
+            return -float(seen.sum()) / max(seen.size, _MIN_COVER * fall.size)
 
         simplex = start[:free] + np.vstack([np.zeros(free), step_px * np.eye(free)])
         options = {"initial_simplex": simplex, "xatol": 2e-3, "fatol": 1e-9, "maxiter": 300}

@@ -255,3 +255,79 @@ def interpolated(pattern: NDArray[Any], points: NDArray[np.float64], out: NDArra
                     here += np.float32(_clean(pattern[from_y, low_x + 1])) * right
                 total += here * (up if step else np.float32(1) - up)
         out[k] = total
+
+
+@numba.njit(nogil=True)
+def _spline(coefficients: NDArray[np.float64], y: float, x: float, wrap: bool) -> float:
+    """Return a cubic spline at a point; see `spline_values`."""
+    value = 0.0
+    first_y, first_x = int(np.floor(y)), int(np.floor(x))
+    for i in range(4):
+        row = 0.0
+        for j in range(4):
+            place = _place(first_x - 1 + j, coefficients.shape[1], wrap)
+            row += _weight(x - first_x, j) * coefficients[_place(first_y - 1 + i, coefficients.shape[0], wrap), place]
+        value += _weight(y - first_y, i) * row
+    return value
+
+
+@numba.njit(nogil=True)
+def _weight(after: float, step: int) -> float:
+    """Return the share of the first to fourth of the pixels around a point so far after the second of them."""
+    before = 1 - after
+    if step == 0:
+        return before**3 / 6
+    if step == 1:
+        return (3 * after**2 * (after - 2) + 4) / 6
+    if step == 2:
+        return (3 * before**2 * (before - 2) + 4) / 6
+    return after**3 / 6
+
+
+@numba.njit(nogil=True)
+def _place(number: int, size: int, wrap: bool) -> int:
+    """Return the pixel that stands for one outside the image: beyond the other end, or in a mirror on its rim."""
+    if 0 <= number < size:
+        return number
+    if wrap:
+        return number % size
+    number %= 2 * size
+    return min(number, 2 * size - 1 - number)
+
+
+@numba.njit(nogil=True, cache=True)
+def spline_values(
+    coefficients: NDArray[np.float64], points: NDArray[np.float64], wrap: bool, out: NDArray[np.float64]
+) -> None:
+    """Fill `out` with a cubic spline at `points`, shape (2, n), anywhere or, without `wrap`, inside the image.
+
+    As `scipy.ndimage.map_coordinates` does with ``prefilter=False`` and the mode ``grid-wrap`` or ``nearest``, but
+    without its cost of a call, which for few points is most of it.
+    """
+    for k in range(points.shape[1]):
+        out[k] = _spline(coefficients, points[0, k], points[1, k], wrap)
+
+
+@numba.njit(nogil=True, cache=True)
+def outward_fall(
+    down: NDArray[np.float64], across: NDArray[np.float64], circle: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
+    """Fill `out` with minus the outward part of a gradient along an ellipse; see `core.disk.Rim.fall`.
+
+    Parameters
+    ----------
+    down, across : ndarray of float64, shape (det_y, det_x)
+        Splines of its parts.
+    circle : ndarray of float64, shape (5,)
+    out : ndarray of float64, shape (n,)
+        At even angles; NaN outside the detector.
+    """
+    for k in range(out.size):
+        angle = 2 * np.pi * k / out.size
+        sine, cosine = np.sin(angle), np.cos(angle)
+        radius = circle[2] * (1 + circle[3] * np.cos(2 * angle) + circle[4] * np.sin(2 * angle))
+        y, x = circle[0] + radius * sine, circle[1] + radius * cosine
+        if 0 <= y <= down.shape[0] - 1 and 0 <= x <= down.shape[1] - 1:
+            out[k] = -(_spline(down, y, x, False) * sine + _spline(across, y, x, False) * cosine)
+        else:
+            out[k] = np.nan

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage, optimize
 
 from napari_polarmap.core.cell_frame import Maps
+from napari_polarmap.core.kernels import spline_values
 from napari_polarmap.core.lattice import ordered, reduced
 
 _REFINED_WITHIN: Final = 0.4
@@ -45,11 +46,12 @@ def refined(
     alike = fft.irfft2(power, s=padded) / np.maximum(pairs, 0.05 * pairs[0, 0])
     variance = float(alike[0, 0])
     alike = ndimage.spline_filter(alike, mode="grid-wrap")
-    used = (np.abs(cells @ vectors) < 0.6 * np.array(defined.shape)).all(axis=1)
+    few = cells[(np.abs(cells @ vectors) < 0.6 * np.array(defined.shape)).all(axis=1)]
+    values = np.empty(len(few))
 
     def loss(change: NDArray[np.float64]) -> float:
-        places = cells[used] @ (vectors + change.reshape(2, 2))
-        return -float(ndimage.map_coordinates(alike, places.T, prefilter=False, mode="grid-wrap").sum())
+        spline_values(alike, np.ascontiguousarray((few @ (vectors + change.reshape(2, 2))).T), True, values)
+        return -float(values.sum())
 
     edge = float(np.linalg.norm(vectors, axis=1).min())
     found, origin, best = vectors, vectors, np.inf
@@ -62,5 +64,5 @@ def refined(
         if answer.fun < best:
             found, origin, best = vectors + answer.x.reshape(2, 2), begin, float(answer.fun)
     near = np.linalg.norm(found - origin, axis=1).max() < _REFINED_WITHIN * edge
-    gains = loss(np.zeros(4)) - best >= least_gain * used.sum() * variance
+    gains = loss(np.zeros(4)) - best >= least_gain * len(few) * variance
     return ordered(reduced(found if near and gains else vectors))

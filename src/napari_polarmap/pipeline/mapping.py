@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Generator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -304,6 +305,7 @@ def parameters_of(params: MapParams) -> dict[str, Any]:
     return {**asdict(params), "lattice_px": list(params.lattice_px or ()) or None}
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:
