@@ -279,8 +279,9 @@ def _binned(axes: Axes, best: list[Record], packaged: list[Record], name: str, l
     for record, style in [*((r, "--") for r in best), *((r, "-") for r in packaged)]:
         values, right = (np.asarray(record["specimens"][key], float) for key in (name, "right"))
         which = np.digitize(values, edges) - 1
-        shares = [right[which == index].mean() if (which == index).any() else np.nan for index in range(len(middle))]
-        axes.plot(middle, shares, style, marker="o", ms=3, label=_label(record))
+        held = np.unique(which)  # lines go past what holds no specimen
+        shares = [right[which == index].mean() for index in held]
+        axes.plot(middle[held], shares, style, marker="o", ms=3, label=_label(record))
     axes.set_xlabel(label)
     axes.set_title("Held-out specimens, exact intensities", fontsize=8)
 
