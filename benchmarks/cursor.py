@@ -1,7 +1,7 @@
 """How many patterns a second follow the mouse in the real window: ``xvfb-run -a python benchmarks/cursor.py``.
 
-The mouse is moved over the image of the packaged sample about a hundred times a second, and the paintings of the
-pattern are counted; and an annulus is dragged over the pattern of the Explorer, and the virtual images that are shown
+The mouse is moved over the image of the packaged sample about a hundred times a second, so fast that each move reaches
+another position, and the paintings of the pattern are counted; and an annulus is dragged over the pattern of the Explorer, and the virtual images that are shown
 are counted. The load of the machine is written beside both, as other work takes from them.
 """
 
@@ -69,7 +69,7 @@ def main() -> int:
             painted.append(time.perf_counter())
 
     PatternView.paintEvent = count
-    over = rate(lambda t: QTest.mouseMove(canvas, middle + QPoint(*_lissajous(t, 170, 110))), painted)
+    over = rate(lambda t: QTest.mouseMove(canvas, middle + QPoint(*_lissajous(2 * t, 170, 110))), painted)
     PatternView.paintEvent = paint
 
     _, explorer = viewer.window.add_plugin_dock_widget("napari-polarmap", "Explorer", tabify=True)

@@ -115,6 +115,12 @@ def _pay(network: DirectionNetwork, training: bool, patterns: int) -> bool:
     return seconds(True) < 0.9 * seconds(False)
 
 
+_PATTERNS: Final = 64
+"""Answered at once: intermediate arrays then fit into the cache, and the C library keeps their memory."""
+_DEEP: Final = 5 * 10**6
+"""Weights of a deep network."""
+
+
 class Answering(Protocol):
     """A network, or whatever answers in its place."""
 
@@ -157,6 +163,8 @@ class NetworkPredictor:
     def __init__(self, networks: Mapping[bool, Answering], temperature: dict[bool, float]) -> None:
         self.networks = networks
         self.temperature = temperature
+        numbers = sum(p.numel() for n in networks.values() if isinstance(n, nn.Module) for p in n.parameters())
+        self.batch = 64 if numbers > _DEEP else 128  # with slow networks work moves on, and is shared, in smaller steps
 
     def predict_logits(
         self,
@@ -164,7 +172,6 @@ class NetworkPredictor:
         *,
         pooled: bool,
         electrons: NDArray[np.float64] | None = None,
-        batch: int = 256,
     ) -> NDArray[np.float32]:
         """Return log-odds of the eight directions and of "none", shape (n, 9)."""
         out = np.zeros((len(patterns), N_CLASSES), np.float32)
@@ -174,23 +181,24 @@ class NetworkPredictor:
         # Single patterns come by the thousand: one look each, as they are weak evidence anyway.
         operations = OPERATIONS if pooled else OPERATIONS[:1]
         with torch.inference_mode():
-            for first in range(0, len(patterns), batch):
-                part = patterns[first : first + batch]
+            for first in range(0, len(patterns), _PATTERNS):
+                some = slice(first, first + _PATTERNS)
+                part = patterns[some]
                 for operation in operations:
                     turned = torch.from_numpy(np.ascontiguousarray(operation.images(part)))
                     logits = network.head.logits(network(turned)[0]).numpy()
                     where = operation.classes(np.arange(N_DIRECTIONS))
-                    out[first : first + batch, :N_DIRECTIONS] += logits[:, where] / len(operations)
-                    out[first : first + batch, N_DIRECTIONS] += logits[:, N_DIRECTIONS] / len(operations)
+                    out[some, :N_DIRECTIONS] += logits[:, where] / len(operations)
+                    out[some, N_DIRECTIONS] += logits[:, N_DIRECTIONS] / len(operations)
         return out / np.float32(self.temperature[pooled])
 
-    def embed(self, patterns: NDArray[np.float32], *, batch: int = 512) -> NDArray[np.float32]:
+    def embed(self, patterns: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return all outputs of the network, for cell averages if there is one, shape (n, outputs)."""
         network = self.networks[True] if True in self.networks else self.networks[False]
         with torch.inference_mode():
             parts = []
-            for first in range(0, max(1, len(patterns)), batch):
-                outputs = network(torch.from_numpy(patterns[first : first + batch]))
+            for first in range(0, max(1, len(patterns)), _PATTERNS):
+                outputs = network(torch.from_numpy(patterns[first : first + _PATTERNS]))
                 parts.append(np.concatenate([part.numpy() for part in outputs if part is not None], axis=1))
         return np.concatenate(parts)
 

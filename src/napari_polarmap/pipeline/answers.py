@@ -16,7 +16,7 @@ from napari_polarmap.pipeline.tiling import Tile
 from napari_polarmap.pipeline.windows import WindowPlan
 
 BATCH: Final = 128
-"""Windows classified at once."""
+"""Windows classified at once, where the classifier has no number of its own."""
 
 Indices = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -33,11 +33,15 @@ class Answers:
         What was said in an earlier run, by the names of `arrays`.
     label : int
         Of the segment; -1 for whole windows.
+    batch : int
+        Windows classified at once.
     """
 
-    def __init__(self, plan: WindowPlan, size: int, found: dict[str, NDArray[Any]], label: int = -1) -> None:
+    def __init__(
+        self, plan: WindowPlan, size: int, found: dict[str, NDArray[Any]], label: int = -1, *, batch: int = BATCH
+    ) -> None:
         self.pool: Pool = plan.pools[size]
-        self.grid, self.size = plan.grid, size
+        self.grid, self.size, self.batch = plan.grid, size, batch
         self.axes = centre_axes(plan.grid, self.pool)
         self.shape = len(self.axes[0]), len(self.axes[1])
         self._head = f"{size}." if label < 0 else f"{size}in{label}."

@@ -27,6 +27,8 @@ from napari_polarmap.pipeline.workplace import Setting, Threads, Workplace
 
 TILE_BYTES: Final = 192 * 2**20
 BLOCK_BYTES: Final = 32 * 2**20
+BLOCK_POSITIONS: Final = 256
+"""So progress moves with slow classifiers too, and all who work on a small scan end together."""
 _SQUARES: Final = 5
 _SQUARE_PX: Final = 8
 
@@ -59,9 +61,9 @@ def classify(
 ) -> Generator[Progress, None, Evidence]:
     """Classify tile by tile.
 
-    Patterns are read in blocks of at most 32 MiB and added to the averages over one cell, of which a tile
-    holds at most `tile_bytes`; larger windows are sums of these. So memory does not grow with the scan but
-    for the maps themselves. A tile reads as far beyond its edge as its largest window reaches; no pattern
+    Patterns are read in blocks of at most 32 MiB and 256 positions, and added to the averages over one cell,
+    of which a tile holds at most `tile_bytes`; larger windows are sums of these. So memory does not grow with
+    the scan but for the maps themselves. A tile reads as far beyond its edge as its largest window reaches; no pattern
     is classified twice. Where the physical estimator finds walls, windows that reach over one are asked
     again for their part on each side.
 
@@ -83,9 +85,11 @@ def classify(
     """
     workplace, setting = workplace or Threads(), Setting(frame, plan, singles, _modes(frame) if singles else None)
     scan_shape, edge = frame.scan.scan_shape, frame.classifier.info.grid_px
-    block_count = max(1, BLOCK_BYTES // (4 * max(edge**2, int(np.prod(frame.scan.detector_shape)))))
+    pattern_bytes = 4 * max(edge**2, int(np.prod(frame.scan.detector_shape)))
+    block_count = int(np.clip(BLOCK_BYTES // pattern_bytes, 1, BLOCK_POSITIONS))
     at, found = unfinished.begin(run or {}) if unfinished else (Place(), {})
-    answers = [Answers(plan, size, found) for size in range(len(plan.pools))] if plan else []
+    batch = getattr(frame.classifier.predictor, "batch", BATCH)
+    answers = [Answers(plan, size, found, batch=batch) for size in range(len(plan.pools))] if plan else []
     segments = Segments(frame, plan, answers, found)
     single = found.get("single", np.full((*scan_shape, N_DIRECTIONS + 1), np.nan, np.float32))
     width = embed(setting, np.zeros((1, edge, edge), np.float32)).shape[1]
@@ -118,7 +122,7 @@ def classify(
             keep(here)
             yield Progress("classifying", done, total)
         averages = averages.astype(np.float32, copy=False)
-        batches = sum(-(-len(rows) * len(columns) // BATCH) for rows, columns in (each.of(tile) for each in answers))
+        batches = sum(-(-len(rows) * len(columns) // batch) for rows, columns in (each.of(tile) for each in answers))
         # Segments are sought in the answers to whole windows, so these come first.
         whole = undisturbed(frame.hollow, plan, tile) if plan else None
         asked_whole, asked_parts = _windows(averages, answers, tile, whole), segments.windows(tile, averages, whole)
@@ -152,8 +156,8 @@ def _windows(
     for answer in answers:
         matrix, place = window_places(averages, answer, tile, whole)
         share = np.asarray(matrix.sum(axis=1)).ravel()
-        for first in range(0, matrix.shape[0], BATCH):
-            some = slice(first, first + BATCH)
+        for first in range(0, matrix.shape[0], answer.batch):
+            some = slice(first, first + answer.batch)
             divisor = np.where(share[some] > 0, share[some], 1)[:, None]
             patterns = np.maximum(matrix[some] @ averages.reshape(-1, edge**2), 0) / divisor
             positions = answer.pool.effective_positions * share[some].astype(np.float64)

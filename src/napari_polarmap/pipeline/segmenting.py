@@ -200,8 +200,8 @@ def parts_of_windows(
                 yield Windows(answer.size, where, nothing, np.zeros(0), int(label)), answer.told(where)
             some = np.flatnonzero((kept[:, 1] > 1e-6) & (kept[:, 1] < _PURE * full))
             least = 0.999 * answer.pool.weights.max()
-            for first in range(0, len(some), BATCH):
-                rows = some[first : first + BATCH]
+            for first in range(0, len(some), answer.batch):
+                rows = some[first : first + answer.batch]
                 use_core = kept[rows, 0] >= least
                 mixed = matrix[rows].astype(np.float64)
                 cores = np.repeat(use_core, np.diff(mixed.indptr))

@@ -16,6 +16,7 @@ from napari_polarmap.pipeline.reading import reading
 from napari_polarmap.widgets.explored import near_com
 from napari_polarmap.widgets.follower import Follower
 from napari_polarmap.widgets.pattern_view import Overlay, PatternView
+from napari_polarmap.widgets.reading_line import ReadingLine
 from napari_polarmap.widgets.wheel import DirectionWheel
 
 NOWHERE = "row –, column –"
@@ -53,13 +54,11 @@ class Explorer(QWidget):
         self.logarithmic = QCheckBox("log")
         self.logarithmic.setToolTip("Counts on a logarithmic scale (three decades); off: linear")
         self.logarithmic.toggled.connect(self.view.set_logarithmic)
-        self.reading = QLabel(NOWHERE)
+        self.reading = ReadingLine(NOWHERE)
         self.reading.setToolTip(
             "Scan row and column under the mouse; direction of the map, probability that it is right,\n"
             "thickness with its standard error, specimen tilt, and the window the answer rests on"
         )
-        self.reading.setTextFormat(Qt.TextFormat.PlainText)
-        self.reading.setWordWrap(True)
         caption = QLabel("<b>Pattern at the cursor</b>")
         legend = QLabel("<b>Direction</b>")
         layout = QGridLayout(self)

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QL
 
 from napari_polarmap.widgets.detector_view import DetectorView
 from napari_polarmap.widgets.preferences import preferences
+from napari_polarmap.widgets.reading_line import ReadingLine
 
 SCALES = {"linear": "linear", "log": "logarithmic", "gamma": "gamma"}
 PARTS = {
@@ -66,8 +67,7 @@ class ExplorerView(QWidget):
             self.parts[name] = box
             rows[1].addWidget(box)
         rows[1].addStretch(1)
-        self.reading = QLabel()
-        self.reading.setWordWrap(True)
+        self.reading = ReadingLine()
         self.reading.setContentsMargins(4, 0, 4, 0)
         self.reading.setToolTip("Scan row and column under the mouse, counts of the pattern, and what the map says")
         layout = QVBoxLayout(self)

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-from functools import partial
-from typing import Any
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
+from typing import Any, Final
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 from superqt.utils import qthrottled
 
 from napari_polarmap.core.data import Scan4D
+from napari_polarmap.core.ordered import Threads
 from napari_polarmap.io.result import PolarizationMap
 from napari_polarmap.pipeline.layers import MAP_KEY, SCAN_KEY, scan_geometry
-from napari_polarmap.widgets.workers import Latest
+
+_PATTERN_S: Final = 0.005
+"""How long the status bar waits for the pattern, at most."""
+_STATUS_MS: Final = 25
+"""How long the pattern waits for the status bar, at most."""
 
 
 class Follower(QObject):
     """Follows the mouse over a scan.
 
     Patterns are read in the background, so that a slow disk or a running map never holds up the
-    window; positions that the mouse has left meanwhile are left out.
+    window; positions that the mouse has left meanwhile are left out. A pattern is shown together with what
+    napari's status bar says of its position: Qt puts the whole window together anew at each change, and once
+    for both is half of the work.
 
     Signals
     -------
@@ -35,30 +43,39 @@ class Follower(QObject):
 
     looked = Signal(object)
     failed = Signal(object)
+    _arrived = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._jobs = Latest(self)
         self.scan: Scan4D | None = None
         self.result: PolarizationMap | None = None
         self._asked: tuple[int, int] | None = None
         self.position: tuple[int, int] | None = None
         self.pattern: NDArray[np.number] | None = None
+        self._thread: Threads | None = None
+        self._reading: tuple[tuple[int, int], Future[NDArray[np.number]]] | None = None
+        self._arrived.connect(self._on_arrived)
+        self._status_due = QTimer(self, singleShot=True, interval=_STATUS_MS)
+        self._status_due.timeout.connect(self._show)
         self._on_move = qthrottled(self.look, timeout=20)
         viewer.mouse_move_callbacks.append(self._on_mouse)
+        viewer.events.status.connect(self._on_status)
 
     def detach(self) -> None:
         """Let go of the viewer."""
-        self._jobs.stop()
+        self.forget()
         self._on_move.cancel()
-        with contextlib.suppress(ValueError):
+        self._viewer.events.status.disconnect(self._on_status)
+        with suppress(ValueError):
             self._viewer.mouse_move_callbacks.remove(self._on_mouse)
 
     def forget(self) -> None:
         """Leave the position."""
-        self._jobs.stop()
-        self._asked = self.position = self.pattern = None
+        self._status_due.stop()
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)  # it may hang in a read
+        self._asked = self.position = self.pattern = self._thread = self._reading = None
 
     def look(self, row: int, column: int) -> None:
         """Go to a scan position; `looked` or `failed` follows."""
@@ -66,19 +83,47 @@ class Follower(QObject):
             return
         self._asked = (row, column)
         if self.scan is None:
-            self._take(self._asked, None)
+            self.position, self.pattern = self._asked, None
+            self.looked.emit(None)
+        elif self._reading is None:
+            self._read(self.scan, self._asked)
+
+    def _read(self, scan: Scan4D, position: tuple[int, int]) -> None:
+        # A thread of its own starts at once; workers wait until the event loop has nothing else to do.
+        self._thread = self._thread or Threads(1, "pattern at the cursor")
+        future = self._thread.submit(scan.pattern, *position)
+        self._reading = position, future
+        future.add_done_callback(self._tell)
+
+    def _tell(self, future: Future[NDArray[np.number]]) -> None:
+        with suppress(RuntimeError):  # the window is gone
+            self._arrived.emit(future)
+
+    def _on_arrived(self, future: Future[NDArray[np.number]]) -> None:
+        if self._reading is not None and self._reading[1] is future and not self._status_due.isActive():
+            self._show()
+
+    def _on_status(self, _: object) -> None:
+        if self._status_due.isActive():
+            self._status_due.stop()
+            if self._reading is not None:
+                with suppress(FutureTimeoutError):
+                    self._reading[1].exception(timeout=_PATTERN_S)
+            self._show()
+
+    def _show(self) -> None:
+        """Show what has been read, and read on if the mouse has moved on."""
+        if self._reading is None or not self._reading[1].done():
+            return
+        (position, future), self._reading = self._reading, None
+        if self.scan is not None and self._asked is not None and self._asked != position:
+            self._read(self.scan, self._asked)
+        error = future.exception()
+        self.position, self.pattern = position, None if error else future.result()
+        if error:
+            self.failed.emit(error)
         else:
-            self._jobs.ask(
-                self.scan.pattern, row, column, returned=partial(self._take, self._asked), errored=self._fail
-            )
-
-    def _take(self, position: tuple[int, int], pattern: NDArray[np.number] | None) -> None:
-        self.position, self.pattern = position, pattern
-        self.looked.emit(pattern)
-
-    def _fail(self, error: Exception) -> None:
-        self.position, self.pattern = self._asked, None
-        self.failed.emit(error)
+            self.looked.emit(self.pattern)
 
     def place(self, world: Any) -> tuple[int, int] | None:
         """Return the scan row and column at a point of the canvas, or None outside the scan."""
@@ -97,6 +142,8 @@ class Follower(QObject):
     def _on_mouse(self, viewer: ViewerModel, event: Any) -> None:
         place = self.place(viewer.cursor.position)
         if place is not None:
+            if place != self._asked:
+                self._status_due.start()
             self._on_move(*place)
 
     def _layer(self) -> Layer | None:
