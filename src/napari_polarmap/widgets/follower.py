@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QWidget
 from superqt.utils import qthrottled
 
 from napari_polarmap.core.data import Scan4D
@@ -140,7 +141,9 @@ class Follower(QObject):
         return (row, column) if 0 <= row < of.scan_shape[0] and 0 <= column < of.scan_shape[1] else None
 
     def _on_mouse(self, viewer: ViewerModel, event: Any) -> None:
-        place = self.place(viewer.cursor.position)
+        owner = self.parent()
+        behind_a_tab = isinstance(owner, QWidget) and owner.window().isVisible() and not owner.isVisible()
+        place = None if behind_a_tab else self.place(viewer.cursor.position)
         if place is not None:
             if place != self._asked:
                 self._status_due.start()
