@@ -1,8 +1,9 @@
 """How many patterns a second follow the mouse in the real window: ``xvfb-run -a python benchmarks/cursor.py``.
 
 The mouse is moved over the image of the packaged sample about a hundred times a second, so fast that each move reaches
-another position, and the paintings of the pattern are counted; and an annulus is dragged over the pattern of the Explorer, and the virtual images that are shown
-are counted. The load of the machine is written beside both, as other work takes from them.
+another position, and the paintings of the pattern are counted; and an annulus is dragged over the pattern of the
+Explorer, and the virtual images that are shown are counted. The load of the machine is written beside both, as other
+work takes from them.
 """
 
 from __future__ import annotations

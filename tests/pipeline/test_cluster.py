@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from napari_polarmap.pipeline.inspection import inspect_scan
 from napari_polarmap.pipeline.mapping import map_polarization, map_steps
 
 distributed = pytest.importorskip("distributed")
-from napari_polarmap.pipeline.cluster import Cluster  # noqa: E402
+from napari_polarmap.pipeline.cluster import Cluster, Kept  # noqa: E402
 
 TWO_DOMAINS = Path(napari_polarmap.__file__).with_name("sample_data") / "two_domains.h5"
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -71,3 +72,25 @@ def test_a_scheduler_without_workers_is_refused_in_one_sentence():
         pytest.raises(ValueError, match=r"--scheduler \S+: this scheduler has no workers"),
     ):
         Cluster(empty.scheduler_address)
+
+
+def faults_of_large_arrays() -> int:
+    """Return how often the system was asked for memory while one large array followed the other."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told to keep memory")
+def test_workers_keep_the_memory_of_large_arrays(cluster):
+    pages = 20 * 2**23 // os.sysconf("SC_PAGE_SIZE")
+    with Cluster(cluster.scheduler_address) as workplace:
+        client = workplace.client
+        client.register_plugin(Kept("polarmap-test", None))
+        client.submit(np.ones, 2**20, pure=False).result()
+        after = client.submit(faults_of_large_arrays, pure=False).result()
+        client.unregister_worker_plugin("polarmap-test")
+    assert after < 0.2 * pages  # as workers are started, nearly all of them
