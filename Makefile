@@ -50,7 +50,7 @@ sbom:
 	@sh tools/sbom.sh
 
 bench: setup
-	$(bin)/python benchmarks/speed.py
+	$(bin)/python benchmarks/speed.py $(ARGS)
 
 # Sets that are missing in build/bench-sets are simulated first; records are kept below build/.
 bench-paper: setup

@@ -9,10 +9,12 @@ all alike.
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -220,6 +222,29 @@ def page(parts: dict[str, list[str]], rounds: int) -> str:
     return text
 
 
+def measure(steps: dict[str, Callable[[], list[str]]], kept: Path, *, resume: bool) -> dict[str, list[str]]:
+    """Do one step after the other and print its lines, which are kept in a file; with `resume` those of today stay."""
+    when = f"{machine()}, {datetime.now(UTC).date()}"
+    found = json.loads(kept.read_text(encoding="utf-8")) if resume and kept.is_file() else {}
+    parts: dict[str, list[str]] = found.get(when, {})
+    for name, step in steps.items():
+        if name not in parts:
+            parts[name] = step()
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps({when: parts}), encoding="utf-8")
+        print("\n".join(parts[name]), flush=True)
+    return parts
+
+
+def peers_rows(environments: Path, only: list[str], rounds: int) -> list[str]:
+    """Compare with the peers on a scan made for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        scan = Path(folder) / "scan.npy"
+        make_scan(scan)
+        found = versions(environments, only)
+        return against_peers(compare(scan, environments, only, rounds), found)
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -227,23 +252,17 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=Path("build/peers"), help="folder of the peers' environments")
     parser.add_argument("--only", nargs="*", default=list(PEERS), metavar="PEER", help="peers to compare with")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512], help="of the growing scan")
+    parser.add_argument("--resume", action="store_true", help="keep what was measured today, and measure the rest")
     parser.add_argument("--out", type=Path, default=Path("docs/performance.md"))
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        scan = Path(folder) / "scan.npy"
-        make_scan(scan)
-        found = versions(args.peers, args.only)
-        parts = {"peers": against_peers(compare(scan, args.peers, args.only, args.rounds), found)}
-        print("\n".join(parts["peers"]), flush=True)
     steps = {
+        "peers": lambda: peers_rows(args.peers, args.only, args.rounds),
         "map": map_row,
         "cluster": cluster_rows,
         "networks": lambda: classifier_rows(runtimes(args.peers)),
         "growth": lambda: growth_rows(growing(args.sizes)),
     }
-    for name, step in steps.items():
-        parts[name] = step()
-        print("\n".join(parts[name]), flush=True)
+    parts = measure(steps, Path("build/bench-speed.json"), resume=args.resume)
     args.out.write_text(page(parts, args.rounds), encoding="utf-8")
     print(f"wrote {args.out}")
 
