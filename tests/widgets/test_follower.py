@@ -63,6 +63,13 @@ def test_without_word_of_the_status_bar_the_pattern_comes_nevertheless(follower,
     qtbot.waitUntil(lambda: follower.position == (2, 3))
 
 
+def test_patterns_are_shown_while_the_mouse_moves_though_no_status_bar_speaks(follower, viewer, qtbot):
+    for column in [1, 2, 3, 4] * 4:
+        move(viewer, 2, column)
+        qtbot.wait(10)
+    assert follower.position is not None
+
+
 def test_a_slow_disk_holds_nothing_up_and_the_last_position_is_shown(follower, viewer, scan, qtbot):
     slow = Slow(scan.data)
     follower.scan = replace(scan, data=slow)

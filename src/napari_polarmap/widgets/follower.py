@@ -145,7 +145,7 @@ class Follower(QObject):
         behind_a_tab = isinstance(owner, QWidget) and owner.window().isVisible() and not owner.isVisible()
         place = None if behind_a_tab else self.place(viewer.cursor.position)
         if place is not None:
-            if place != self._asked:
+            if place != self._asked and not self._status_due.isActive():
                 self._status_due.start()
             self._on_move(*place)
 
