@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -193,21 +194,36 @@ class Cluster:
         """See `Workplace.each`."""
         if self._prepared is None or self._prepared[0] is not setting:
             self._forget()
-            name = f"polarmap-{uuid4().hex}"
-            self.client.register_plugin(Kept(name, Recipe.of(setting, self._raw)))
-            self._prepared = setting, name
+            kept = Kept(f"polarmap-{uuid4().hex}", Recipe.of(setting, self._raw))
+            self._send(kept)
+            self._prepared = setting, kept.name
         ahead = _LOOK_AHEAD * sum(self.client.nthreads().values())
         executor: Executor = self.client.get_executor(pure=False, retries=_RETRIES)
         try:
             with executor:
                 yield from in_order(executor, partial(_at_worker, self._prepared[1], work), items, ahead=ahead)
         except (KilledWorker, CancelledError, CommClosedError) as error:
-            raise OSError(f"--scheduler {self.address}: the work was lost ({type(error).__name__}: {error})") from None
+            raise self._lost(error) from None
+
+    def _send(self, kept: Kept) -> None:
+        """Send a recipe, again when a worker is lost meanwhile; those that are left may have it twice."""
+        for left in reversed(range(_RETRIES)):
+            try:
+                self.client.register_plugin(kept)
+            except OSError as error:
+                if not left:
+                    raise self._lost(error) from None
+            else:
+                return
+
+    def _lost(self, error: Exception) -> OSError:
+        return OSError(f"--scheduler {self.address}: the work was lost ({type(error).__name__}: {error})")
 
     def _forget(self) -> None:
         if self._prepared is not None:
-            self.client.unregister_worker_plugin(self._prepared[1])
-            self._prepared = None
+            name, self._prepared = self._prepared[1], None
+            with suppress(OSError):  # of a worker that is lost meanwhile; the others are told
+                self.client.unregister_worker_plugin(name)
 
     def close(self) -> None:
         """Leave the cluster as it was found."""
