@@ -135,9 +135,41 @@ def test_calibration_asks_for_the_split_and_for_the_training_set(tmp_path, monke
     record = {key: value for key, value in vars(info).items() if key not in ("seed", "path", "sha256")}
     unsaid = save_model(tmp_path / "unsaid.safetensors", type(info)(**record), read_arrays(info.path))
     with pytest.raises(ConfigError, match=r"unsaid.safetensors: does not say how .*--seed"):
+        calibrate_file(unsaid, [tmp_path / "any.h5"], tmp_path / "out.safetensors")
+    with pytest.raises(ConfigError, match=r"unsaid.safetensors: needs its training set .--data.*--more"):
         calibrate_file(unsaid, [], tmp_path / "out.safetensors")
     other = {"specimens": 3, "file": "other.h5", "config_sha256": "abcdef"}
     data = TrainingData(**{**vars(held_out()), "sources": [other]})
     monkeypatch.setattr("napari_polarmap.pipeline.calibrating.load_training_data", lambda *_, **__: data)
     with pytest.raises(ConfigError, match=r"other.h5: 3 specimens of other.h5 .abcdef. is not what"):
         calibrate_file(info.path, [tmp_path / "other.h5"], tmp_path / "out.safetensors")
+
+
+def test_specimens_it_has_not_seen_are_enough_to_put_its_probabilities_right(tmp_path, monkeypatch):
+    path = next(entry.path for entry in list_models() if entry.network == "pca_knn")
+    before, source = load_classifier(path), {"file": "other.h5", "material": "(K,Na)NbO3"}
+    singles = held_out().pooled[:, None].astype(np.float16)
+    whole = TrainingData(**{**vars(held_out()), "singles": singles, "sources": [source]})
+    third = whole.specimen % 3
+    sets = {"more.h5": part(whole, third == 1), "test.h5": part(whole, third == 2)}
+    loading = "napari_polarmap.pipeline.calibrating.load_training_data"
+    monkeypatch.setattr(loading, lambda paths, **_: sets[paths[0].name])
+    out = tmp_path / "out.safetensors"
+    calibrate_file(path, [], out, more_paths=[Path("more.h5")], test_paths=[Path("test.h5")])
+    after = load_classifier(out)
+    assert after.calibration[True].specimens == 20
+    assert after.calibration[True] != before.calibration[True]
+    assert after.info.scores["specimens"] == 20
+    assert after.info.scores["ece_pooled"] < 0.1
+    patterns = sets["test.h5"].pooled[:8]
+    for name, array in before.familiarity.arrays().items():
+        np.testing.assert_array_equal(after.familiarity.arrays()[name], array, err_msg=name)
+    np.testing.assert_array_equal(*(each.predictor.predict_logits(patterns, pooled=True) for each in (before, after)))
+    source["material"] = "AlN"
+    with pytest.raises(ConfigError, match=r"other.h5: is of AlN; pca-knn-niobate is for \(K,Na\)NbO3"):
+        calibrate_file(path, [], out, more_paths=[Path("more.h5")])
+
+
+def part(data: TrainingData, chosen: np.ndarray) -> TrainingData:
+    rows = {name: value[chosen] for name, value in vars(data).items() if isinstance(value, np.ndarray)}
+    return TrainingData(**{**vars(data), **rows})

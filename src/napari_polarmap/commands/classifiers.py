@@ -95,12 +95,20 @@ def run_train(args: Namespace) -> None:
 
 def run_calibrate(args: Namespace) -> None:
     """Calibrate one classifier."""
-    check_output(args.out, *args.data)
+    check_output(args.out, *args.data, *(args.more or []), *(args.test or []))
     from napari_polarmap.pipeline.calibrating import calibrate_file
 
     with ProgressLine() as line:
         report = lambda stage, done, total: line(f"calibrating, {stage}", done, total)  # noqa: E731
-        info = calibrate_file(args.model, args.data, args.out, more_paths=args.more, seed=args.seed, report=report)
+        info = calibrate_file(
+            args.model,
+            args.data,
+            args.out,
+            more_paths=args.more,
+            test_paths=args.test,
+            seed=args.seed,
+            report=report,
+        )
     say(f"wrote {args.out}: {info.name}")
     say("\n".join(f"  {name.replace('_', ' ')} {value:g}" for name, value in info.scores.items()))
 

@@ -50,20 +50,53 @@ def calibrate(
         Called with the stage, steps done and steps in all.
     """
     rng = np.random.default_rng(seed)
-    plain = replace(classifier, calibration={}, familiarity=None)
-    unseen = [(data, rows["validation"])] + ([(more, np.arange(len(more.label)))] if more else [])
+    unseen = [(data, rows["validation"])] + (_whole(more) if more else [])
     familiarity = _fit_familiarity(data, rows["train"], unseen, rng, classifier.info.grid_mrad)
     report("what is familiar", 1, 1)
-    found = {}
+    return _with_probabilities(replace(classifier, familiarity=familiarity), unseen, rng, report)
+
+
+def recalibrate(
+    classifier: Classifier,
+    unseen: TrainingData,
+    *,
+    seed: int = 0,
+    report: Report = lambda stage, done, total: None,
+) -> Classifier:
+    """Return the classifier with probabilities and prediction sets fitted to specimens it has not seen.
+
+    What is familiar to it stays as it is.
+
+    Raises
+    ------
+    ConfigError
+        If it does not know yet what is familiar, which only its training set tells.
+    """
+    if classifier.familiarity is None:
+        raise ConfigError(f"{classifier.info.name}: was never calibrated; that takes its training set too")
+    return _with_probabilities(classifier, _whole(unseen), np.random.default_rng(seed), report)
+
+
+def _whole(data: TrainingData) -> list[tuple[TrainingData, NDArray[np.int64]]]:
+    return [(data, np.arange(len(data.label)))]
+
+
+def _with_probabilities(
+    classifier: Classifier,
+    unseen: list[tuple[TrainingData, NDArray[np.int64]]],
+    rng: np.random.Generator,
+    report: Report,
+) -> Classifier:
+    grid_mrad, found = classifier.info.grid_mrad, {}
     for pooled, span in ((True, POOLED_LOG10), (False, SINGLE_LOG10)):
         stage = "averages over the cell" if pooled else "single patterns"
         asked: list[tuple[NDArray[Any], ...]] = []
         options = [(part, each) for each in microscopes(span) * (_LOOKS // 2 if pooled else 1) for part in unseen]
         for step, ((source, chosen), conditions) in enumerate(options):
-            looks = draw_looks(source, chosen, conditions, rng, grid_mrad=classifier.info.grid_mrad, pooled=pooled)
+            looks = draw_looks(source, chosen, conditions, rng, grid_mrad=grid_mrad, pooled=pooled)
             for first in range(0, len(looks.label), _BATCH):
                 part = slice(first, first + _BATCH)
-                said = _ask(plain, familiarity, looks.patterns[part], looks.electrons[part], pooled=pooled)
+                said = _ask(classifier, looks.patterns[part], looks.electrons[part], pooled=pooled)
                 asked.append((*said, looks.label[part]))
             report(stage, step + 1, len(options))
         logits, behind, known, thickness, truth = (np.concatenate(values) for values in zip(*asked, strict=True))
@@ -71,12 +104,11 @@ def calibrate(
         fitted = replace(fitted, specimens=sum(len(np.unique(part.specimen[chosen])) for part, chosen in unseen))
         probability, informed = fitted.apply(logits, behind, thickness)
         found[pooled] = fitted.with_sets(probability, informed * known, truth, behind)
-    return replace(classifier, calibration=found, familiarity=familiarity)
+    return replace(classifier, calibration=found)
 
 
 def _ask(
     classifier: Classifier,
-    familiarity: Familiarity,
     patterns: NDArray[np.float32],
     electrons: NDArray[np.float64],
     *,
@@ -85,8 +117,8 @@ def _ask(
     """Return log-odds, electrons behind, familiarity and place in the range of thicknesses of patterns."""
     behind = electrons_behind(patterns, electrons)
     known, thickness = np.ones(len(patterns)), np.zeros(len(patterns))
-    if pooled:
-        known, thickness = familiarity.look(patterns, behind)
+    if pooled and classifier.familiarity is not None:
+        known, thickness = classifier.familiarity.look(patterns, behind)
     return classifier.predictor.predict_logits(patterns, pooled=pooled, electrons=electrons), behind, known, thickness
 
 
@@ -121,21 +153,26 @@ def calibrate_file(
     out: Path,
     *,
     more_paths: list[Path] | None = None,
+    test_paths: list[Path] | None = None,
     seed: int | None = None,
     report: Report = lambda stage, done, total: None,
 ) -> ModelInfo:
-    """Calibrate a model file on its own training set and write it anew, with its scores.
+    """Calibrate a model file and write it anew, with its scores.
 
     Parameters
     ----------
     path : Path
         Model file.
     data_paths : list of Path
-        The training set of the model, the same files in the same order.
+        The training set of the model, the same files in the same order. Without, only the probabilities
+        and prediction sets are fitted, to the specimens of `more_paths`.
     out : Path
         Model file to write; may be `path`.
     more_paths : list of Path, optional
         Training sets of further specimens, which the model has never seen.
+    test_paths : list of Path, optional
+        Training sets of other specimens, never seen and not calibrated on, to score it on in place of the
+        test specimens of its training set. Without either it has no scores.
     seed : int, optional
         Of the split into training, validation and test specimens, where the file does
         not tell it.
@@ -143,25 +180,48 @@ def calibrate_file(
     Raises
     ------
     ConfigError
-        If the split is not known, or the data are not the model's training set.
+        If the split is not known, the data are not the model's training set, those of other specimens are of
+        another material, or there is nothing to fit to.
     """
     classifier = load_classifier(str(path))
     info = classifier.info
     chosen = info.seed if seed is None else seed
-    if chosen is None:
-        raise ConfigError(f"{path}: does not say how its training set was split; give --seed")
-    data = load_training_data(data_paths, seed=chosen)
+    more, test = (_others(info, paths, chosen or 0) if paths else None for paths in (more_paths, test_paths))
+    scores = {}
+    if data_paths:
+        if chosen is None:
+            raise ConfigError(f"{path}: does not say how its training set was split; give --seed")
+        data = _training_set(info, data_paths, chosen)
+        rows = data.split(chosen)
+        calibrated = calibrate(classifier, data, rows, more=more, seed=chosen, report=report)
+        if not test:
+            scores = held_out_scores(calibrated, data, rows["test"], seed=chosen)
+    elif more:
+        calibrated = recalibrate(classifier, more, seed=chosen or 0, report=report)
+    else:
+        raise ConfigError(f"{path}: needs its training set (--data), specimens it has not seen (--more), or both")
+    if test:
+        scores = held_out_scores(calibrated, test, np.arange(len(test.label)))
+    return save_calibrated(out, replace(calibrated, info=replace(info, scores=scores, seed=chosen)), read_arrays(path))
+
+
+def _others(info: ModelInfo, paths: list[Path], seed: int) -> TrainingData:
+    data = load_training_data(paths, seed=seed)
+    for source in data.sources:
+        if info.material and source["material"] != info.material:
+            raise ConfigError(f"{source['file']}: is of {source['material']}; {info.name} is for {info.material}")
+    return data
+
+
+def _training_set(info: ModelInfo, paths: list[Path], seed: int) -> TrainingData:
+    data = load_training_data(paths, seed=seed)
     for source in data.sources:
         if training_set_name(source) not in info.training_set:
             raise ConfigError(
                 f"{source['file']}: {training_set_name(source)} is not what {info.name} was trained on "
                 f"({info.training_set}); only there are its validation specimens known"
             )
-    rows = data.split(chosen)
-    more = load_training_data(more_paths, seed=chosen) if more_paths else None
-    calibrated = calibrate(classifier, data, rows, more=more, seed=chosen, report=report)
-    scores = held_out_scores(calibrated, data, rows["test"], seed=chosen)
-    return save_calibrated(out, replace(calibrated, info=replace(info, scores=scores, seed=chosen)), read_arrays(path))
+    return data
 
 
 def training_set_name(source: dict[str, Any]) -> str:
