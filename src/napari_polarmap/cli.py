@@ -159,9 +159,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     calibrate = command("calibrate", classifiers.run_calibrate, "calibrate the probabilities of a classifier anew")
     calibrate.add_argument("model", type=Path, metavar="MODEL.safetensors")
-    calibrate.add_argument("--data", type=Path, nargs="+", default=[], metavar="FILE.h5", help="its training set")
-    calibrate.add_argument("--more", type=Path, nargs="+", metavar="FILE.h5", help="specimens it has never seen")
-    calibrate.add_argument("--test", type=Path, nargs="+", metavar="FILE.h5", help="still others, to score it on")
+    for option, text in (
+        ("--data", "its training set"),
+        ("--more", "specimens it has never seen"),
+        ("--test", "still others, to score it on"),
+    ):
+        calibrate.add_argument(option, type=Path, nargs="+", default=[], metavar="FILE.h5", help=text)
     calibrate.add_argument("--out", type=Path, required=True, metavar="MODEL.safetensors")
     calibrate.add_argument("--seed", type=int, metavar="N", help="of the training run, where the file does not say")
 

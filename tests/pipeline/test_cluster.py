@@ -37,12 +37,16 @@ def cluster():
         yield running
 
 
-def test_one_of_two_processes_is_killed_mid_run_and_the_map_is_the_same(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(evidence, "BLOCK_BYTES", 2**20)
-    path = tmp_path / "scan.h5"
+def cut(folder: Path, rows: slice, columns: slice) -> Path:
+    """Write a part of the packaged scan into a file."""
     with open_scan(TWO_DOMAINS) as whole:
         known = {name: value for name, value in vars(whole.calibration).items() if isinstance(value, float | str)}
-        write_scan(path, whole.read(slice(0, 40), slice(20, 60)), attrs=known)
+        return write_scan(folder / "scan.h5", whole.read(rows, columns), attrs=known)
+
+
+def test_one_of_two_processes_is_killed_mid_run_and_the_map_is_the_same(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence, "BLOCK_BYTES", 2**20)
+    path = cut(tmp_path, slice(0, 40), slice(20, 60))
     classifier = load_classifier(default_model())
     with open_scan(path) as scan, Cluster(cluster.scheduler_address) as workplace:
         inspection = inspect_scan(scan)
@@ -79,10 +83,7 @@ def test_a_scheduler_without_workers_is_refused_in_one_sentence():
 
 
 def test_a_worker_lost_while_it_is_told_is_not_the_end(cluster, tmp_path, monkeypatch):
-    with open_scan(TWO_DOMAINS) as whole:
-        path = tmp_path / "scan.h5"
-        known = {name: value for name, value in vars(whole.calibration).items() if isinstance(value, float | str)}
-        write_scan(path, whole.read(slice(0, 24), slice(0, 24)), attrs=known)
+    path = cut(tmp_path, slice(0, 24), slice(0, 24))
     told = []
 
     def losing(method):

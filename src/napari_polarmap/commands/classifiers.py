@@ -95,7 +95,7 @@ def run_train(args: Namespace) -> None:
 
 def run_calibrate(args: Namespace) -> None:
     """Calibrate one classifier."""
-    check_output(args.out, *args.data, *(args.more or []), *(args.test or []))
+    check_output(args.out, *args.data, *args.more, *args.test)
     from napari_polarmap.pipeline.calibrating import calibrate_file
 
     with ProgressLine() as line:

@@ -90,7 +90,8 @@ def class_evidence(model: PhysicalModel, patterns: NDArray[np.floating], varianc
     """
     variance = noise_variance(model, patterns) if variance is None else variance
     fit, even, _ = fit_thicknesses(model, patterns, variance)
-    gain = _gain(fit.score, fit.information, polarization_axes(ANGLES_DEG), **_AMPLITUDE)
+    along, stiffness = _project(fit.score, fit.information, polarization_axes(ANGLES_DEG))
+    gain = _gain(along, stiffness, **_AMPLITUDE)
     none = np.zeros((*fit.base.shape, 1))
     every = (fit.base + even)[..., None] + np.concatenate([gain, none], axis=-1)
     return _log_sum(every, axis=1)
@@ -127,7 +128,8 @@ def estimate_parameters(
 
 def _estimate_batch(model: PhysicalModel, patterns: NDArray[np.floating], variance: Array) -> Estimate:
     fit, even, even_misfit = fit_thicknesses(model, patterns, variance)
-    gain = np.maximum(_gain(fit.score, fit.information, polarization_axes(_COARSE_DEG), amplitude=0.0, spread=1.0), 0)
+    score, stiffness = _project(fit.score, fit.information, polarization_axes(_COARSE_DEG))
+    gain = np.maximum(_gain(score, stiffness, amplitude=0.0, spread=1.0), 0)
     likelihood = fit.base + even + gain.max(axis=-1)
     at = np.arange(len(likelihood)), likelihood.argmax(axis=1)
     gram, rhs = fit.gram[at], fit.rhs[at]
@@ -212,12 +214,11 @@ def _polarization(score: Array, information: Array, counted: Array) -> tuple[Arr
     """
     axes = polarization_axes(_FINE_DEG)
     unit = np.stack([-np.sin(np.deg2rad(_FINE_DEG)), np.cos(np.deg2rad(_FINE_DEG))], axis=-1)
-    stiffness = ((axes @ information) * axes).sum(axis=-1)
-    along = score @ axes.T
+    along, stiffness = _project(score, information, axes)
     amplitude = np.maximum(along, 0) / stiffness
     precision = _AMPLITUDE["spread"] ** -2
     expected = (along + precision * _AMPLITUDE["amplitude"]) / (stiffness + precision)
-    gain = _gain(score, information, axes, **_AMPLITUDE) + np.log(_PRIOR)
+    gain = _gain(along, stiffness, **_AMPLITUDE) + np.log(_PRIOR)
     weight = np.exp(gain - gain.max(axis=1, keepdims=True))
     weight /= weight.sum(axis=1, keepdims=True)
     polar, vector = (weight * amplitude) @ axes, (weight * amplitude) @ unit
@@ -230,12 +231,17 @@ def _polarization(score: Array, information: Array, counted: Array) -> tuple[Arr
     return polar, vector, slope @ counted @ slope.transpose(0, 2, 1), posterior
 
 
-def _gain(score: Array, information: Array, axes: Array, *, amplitude: float, spread: float) -> Array:
+def _project(score: Array, information: Array, axes: Array) -> tuple[Array, Array]:
+    """Return score and information of the amplitude along each axis, both of shape (..., axes)."""
+    return score @ axes.T, ((axes @ information) * axes).sum(axis=-1)
+
+
+def _gain(along: Array, stiffness: Array, *, amplitude: float, spread: float) -> Array:
     """Return how much each polarization adds to `Fit.base`, its amplitude integrated out; shape (..., axes)."""
     prior = spread**-2
-    along = ((axes @ information) * axes).sum(axis=-1) + prior
-    h = score @ axes.T + prior * amplitude
-    gain: Array = 0.5 * (h**2 / along - np.log(along / prior) - prior * amplitude**2)
+    total = stiffness + prior
+    h = along + prior * amplitude
+    gain: Array = 0.5 * (h**2 / total - np.log(total / prior) - prior * amplitude**2)
     return gain
 
 
