@@ -45,6 +45,7 @@ from paper_sets import (
     read_patterns_of,
 )
 
+from napari_polarmap.models.backbones import BACKBONES
 from napari_polarmap.models.registry import BUNDLED, list_models
 from napari_polarmap.pipeline.simulating import single_threads
 
@@ -232,11 +233,19 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="TEXT", help="records whose names contain one of these"
     )
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=tuple(BACKBONES),
+        help="with every objective and treatment, in place of the form's",
+    )
     parser.add_argument("--asked", choices=("quick", "plain"), help="variant of the sets that are asked")
     parser.add_argument("--binning", type=int, choices=(1, 2), help="pixels along an edge that networks average first")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one for each core)")
     args = parser.parse_args()
     scope = QUICK if args.quick else FULL
+    if args.networks:
+        scope = replace(scope, treatments=dict.fromkeys(TREATMENTS, tuple(product(args.networks, OBJECTIVES))))
     if args.binning:
         scope = replace(scope, schooling=replace(scope.schooling, binning=args.binning))
     asked = scope.variant if args.asked is None else args.asked.removeprefix("plain")
@@ -260,10 +269,11 @@ def main() -> None:
 
 def _command(args: argparse.Namespace) -> str:
     """Return the command that makes this table, without where its files lie."""
-    if not (args.only or args.asked or args.binning):
+    if not (args.only or args.networks or args.asked or args.binning):
         return "make bench-paper-quick" if args.quick else "make bench-paper"
     told = ["--quick"] if args.quick else []
     told += ["--only", *args.only] if args.only else []
+    told += ["--networks", *args.networks] if args.networks else []
     told += [f"--{name} {value}" for name in ("asked", "binning") if (value := getattr(args, name))]
     return " ".join(["python benchmarks/paper.py", *told])
 

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -180,23 +181,23 @@ def against_peers(times: Times, found: dict[str, str]) -> list[str]:
     return lines
 
 
-def growing(sizes: list[int]) -> list[dict[str, Any]]:
-    """Measure scans of these edges, and the smallest again after each other one.
+def growing(sizes: list[int], runs: int = 3) -> list[dict[str, Any]]:
+    """Measure scans of these edges; the smallest, so many times, before and after each other one.
 
     A machine that others use too is slower at one minute than at another, and the largest takes many; so each
-    is compared with the smallest just before and just after.
+    is compared with the median of the smallest just before and just after.
     """
-    names = ("first_pass_s_per_1000", "second_pass_s_per_1000")
-    order = [sizes[0], *(edge for size in sizes[1:] for edge in (size, sizes[0]))]
-    rows = [in_own_process(edge) for edge in order]
-    for row in rows:
-        row["together"] = row[names[0]] + row[names[1]]
-    for index, row in enumerate(rows):
-        beside = [row] if index % 2 == 0 else [rows[index - 1], rows[index + 1]]
-        row["relative"] = {
-            name: row[name] / np.mean([other[name] for other in beside]) for name in (*names, "together")
-        }
-    return rows
+    names = ("first_pass_s_per_1000", "second_pass_s_per_1000", "together_s_per_1000")
+    small = [[in_own_process(sizes[0]) for _ in range(runs)]]
+    rows = []
+    for edge in sizes[1:]:
+        rows.append(in_own_process(edge))
+        small.append([in_own_process(sizes[0]) for _ in range(runs)])
+    every = [row for part in small for row in part]
+    first = {name: float(np.median([row[name] for row in every])) for name in every[0]}
+    for row, beside in zip([first, *rows], [every, *(a + b for a, b in pairwise(small))], strict=True):
+        row["relative"] = {name: row[name] / np.median([other[name] for other in beside]) for name in names}
+    return [first | {"edge": sizes[0]}, *rows]
 
 
 def growth_rows(rows: list[dict[str, Any]]) -> list[str]:

@@ -41,14 +41,22 @@ def test_what_another_day_or_machine_has_measured_is_not_kept(speed, tmp_path, m
     assert speed.measure({"map": lambda: ["another"]}, kept, resume=True) == {"map": ["another"]}
 
 
-def test_each_size_is_compared_with_the_smallest_beside_it(speed, monkeypatch):
-    milliseconds = iter([4.0, 4.4, 4.8, 9.0, 6.0])  # a machine that becomes slower
+def test_each_size_is_compared_with_the_smallest_before_and_after(speed, monkeypatch):
+    milliseconds = iter([4, 4, 7, 4.4, 4, 5, 5, 9, 6, 6, 2])  # a machine that becomes slower, and two outliers
 
     def row(edge):
-        return {"edge": edge, "first_pass_s_per_1000": 1.0, "second_pass_s_per_1000": next(milliseconds)}
+        second = next(milliseconds)
+        return {
+            "edge": edge,
+            "first_pass_s_per_1000": 1,
+            "second_pass_s_per_1000": second,
+            "together_s_per_1000": 1 + second,
+        }
 
     monkeypatch.setattr(speed, "in_own_process", row)
-    rows = speed.growing([64, 128, 256])
-    assert [row["edge"] for row in rows] == [64, 128, 64, 256, 64]
-    assert [round(row["relative"]["second_pass_s_per_1000"], 3) for row in rows] == [1, 1, 1, round(9 / 5.4, 3), 1]
-    assert round(rows[3]["relative"]["together"], 3) == round(10 / 6.4, 3)
+    rows = speed.growing([64, 128, 256], runs=3)
+    assert [row["edge"] for row in rows] == [64, 128, 256]
+    # against the medians of 4, 4, 7, 4, 5, 5 and of 4, 5, 5, 6, 6, 2
+    assert [round(row["relative"]["second_pass_s_per_1000"], 3) for row in rows] == [1, round(4.4 / 4.5, 3), 1.8]
+    assert round(rows[2]["relative"]["together_s_per_1000"], 3) == round(10 / 6, 3)
+    assert rows[0]["second_pass_s_per_1000"] == 5  # of all nine
