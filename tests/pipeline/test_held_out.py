@@ -165,6 +165,11 @@ def test_specimens_it_has_not_seen_are_enough_to_put_its_probabilities_right(tmp
     for name, array in before.familiarity.arrays().items():
         np.testing.assert_array_equal(after.familiarity.arrays()[name], array, err_msg=name)
     np.testing.assert_array_equal(*(each.predictor.predict_logits(patterns, pooled=True) for each in (before, after)))
+    calibrate_file(path, [], tmp_path / "scored.safetensors", test_paths=[Path("test.h5")])
+    scored = load_classifier(tmp_path / "scored.safetensors")
+    assert scored.calibration == before.calibration
+    assert scored.info.scores["specimens"] == 20
+    assert scored.info.scores["ece_pooled"] != after.info.scores["ece_pooled"]
     source["material"] = "AlN"
     with pytest.raises(ConfigError, match=r"other.h5: is of AlN; pca-knn-niobate is for \(K,Na\)NbO3"):
         calibrate_file(path, [], out, more_paths=[Path("more.h5")])

@@ -172,7 +172,7 @@ def calibrate_file(
         Training sets of further specimens, which the model has never seen.
     test_paths : list of Path, optional
         Training sets of other specimens, never seen and not calibrated on, to score it on in place of the
-        test specimens of its training set. Without either it has no scores.
+        test specimens of its training set. Without either it has no scores; with them alone it is scored only.
     seed : int, optional
         Of the split into training, validation and test specimens, where the file does
         not tell it.
@@ -186,20 +186,23 @@ def calibrate_file(
     classifier = load_classifier(str(path))
     info = classifier.info
     chosen = info.seed if seed is None else seed
-    more, test = (_others(info, paths, chosen or 0) if paths else None for paths in (more_paths, test_paths))
-    scores = {}
+    if not (data_paths or more_paths or test_paths):
+        raise ConfigError(
+            f"{path}: needs its training set (--data) or specimens it has not seen (--more, or --test to score it only)"
+        )
+    if data_paths and chosen is None:
+        raise ConfigError(f"{path}: does not say how its training set was split; give --seed")
+    seed = chosen or 0
+    more, test = (_others(info, paths, seed) if paths else None for paths in (more_paths, test_paths))
+    calibrated, scores = classifier, {}
     if data_paths:
-        if chosen is None:
-            raise ConfigError(f"{path}: does not say how its training set was split; give --seed")
-        data = _training_set(info, data_paths, chosen)
-        rows = data.split(chosen)
-        calibrated = calibrate(classifier, data, rows, more=more, seed=chosen, report=report)
+        data = _training_set(info, data_paths, seed)
+        rows = data.split(seed)
+        calibrated = calibrate(classifier, data, rows, more=more, seed=seed, report=report)
         if not test:
-            scores = held_out_scores(calibrated, data, rows["test"], seed=chosen)
+            scores = held_out_scores(calibrated, data, rows["test"], seed=seed)
     elif more:
-        calibrated = recalibrate(classifier, more, seed=chosen or 0, report=report)
-    else:
-        raise ConfigError(f"{path}: needs its training set (--data), specimens it has not seen (--more), or both")
+        calibrated = recalibrate(classifier, more, seed=seed, report=report)
     if test:
         scores = held_out_scores(calibrated, test, np.arange(len(test.label)))
     return save_calibrated(out, replace(calibrated, info=replace(info, scores=scores, seed=chosen)), read_arrays(path))
