@@ -109,13 +109,15 @@ def test_a_network_of_the_quick_form_is_trained_goes_on_and_answers(tmp_path):
     assert (again(patterns) == answer(patterns)).all()
 
 
-def test_both_forms_hold_the_published_networks_objectives_and_treatments():
-    from paper import FULL, QUICK
+@pytest.mark.parametrize(("able", "cells"), [(False, 6 + 2), (True, 2 * 10)])
+def test_both_forms_hold_the_published_networks_objectives_and_treatments(monkeypatch, able, cells):
+    from paper import FULL, quick_form
 
     names = [cell.name for cell in FULL.cells]
     assert len(names) == len(set(names)) == 5 * 4 * (3 * 3 + 1)  # seeds, treatments, networks by objectives and kNN
     assert "vgg16-prototype-both-7000" in names
-    assert len(QUICK.cells) == 6 + 2
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": able})
+    assert len({cell.name for cell in quick_form().cells}) == cells
 
 
 def test_every_set_of_the_short_form_holds_few_positions_but_eight_to_a_cell():
