@@ -30,7 +30,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
 from paper_ideal import ask_ideal
 from paper_models import OBJECTIVES, TREATMENTS, Cell, Schooling, ask, train_model
 from paper_packaged import ask_packaged
@@ -46,6 +45,7 @@ from paper_sets import (
     read_patterns_of,
 )
 
+from napari_polarmap.models.network import has_bfloat16
 from napari_polarmap.models.registry import BUNDLED, list_models
 from napari_polarmap.pipeline.simulating import single_threads
 
@@ -114,7 +114,7 @@ QUICK = Scope(
 
 def quick_form() -> Scope:
     """Return what fits into a quarter of an hour on two cores: the whole table where they compute in bfloat16."""
-    if not torch.cpu.get_capabilities().get("avx512_bf16"):
+    if not has_bfloat16():
         return QUICK
     every = tuple(product(("published_cnn", "resnet18", "vgg11"), OBJECTIVES))
     return replace(QUICK, treatments=dict.fromkeys(("plain", "both"), every))

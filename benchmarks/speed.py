@@ -194,10 +194,10 @@ def growing(sizes: list[int], runs: int = 3) -> list[dict[str, Any]]:
         rows.append(in_own_process(edge))
         small.append([in_own_process(sizes[0]) for _ in range(runs)])
     every = [row for part in small for row in part]
-    first = {name: float(np.median([row[name] for row in every])) for name in every[0]}
+    first = {name: float(np.median([row[name] for row in every])) for name in every[0]} | {"edge": sizes[0]}
     for row, beside in zip([first, *rows], [every, *(a + b for a, b in pairwise(small))], strict=True):
         row["relative"] = {name: row[name] / np.median([other[name] for other in beside]) for name in names}
-    return [first | {"edge": sizes[0]}, *rows]
+    return [first, *rows]
 
 
 def growth_rows(rows: list[dict[str, Any]]) -> list[str]:

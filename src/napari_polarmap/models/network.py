@@ -80,11 +80,16 @@ class DirectionNetwork(nn.Module):
         return self.head(features), None if self.beside is None else self.beside(features)
 
 
+def has_bfloat16() -> bool:
+    """Tell whether this processor has instructions for bfloat16, without which it is several times slower with it."""
+    abilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(abilities.get("avx512_bf16"))
+
+
 def short_numbers_pay(network: DirectionNetwork, *, training: bool = False, patterns: int = 16) -> bool:
     """Tell whether bfloat16 is faster than float32 here, by trying both on a few patterns.
 
-    A processor without instructions for it is several times slower with it. Networks of one kind are tried
-    once, so that all of a program answer alike.
+    Networks of one kind are tried once, so that all of a program answer alike.
     """
     kind = f"{next(network.parameters()).device} {training} {network.grid_px // network.binning} {network.steps}"
     if kind not in _PAYS:
@@ -94,8 +99,7 @@ def short_numbers_pay(network: DirectionNetwork, *, training: bool = False, patt
 
 def _pay(network: DirectionNetwork, training: bool, patterns: int) -> bool:
     device = next(network.parameters()).device
-    abilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    if device.type == "cpu" and not abilities.get("avx512_bf16"):
+    if device.type == "cpu" and not has_bfloat16():
         return False
     trial = copy.deepcopy(network).train(training)
     seen = torch.rand(patterns, network.grid_px, network.grid_px, device=device) + 1
